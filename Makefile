@@ -1,0 +1,45 @@
+# make tead    a virtual environment, the package, and a TEAD in out/tead
+# make test    the same environment with the test tools, and the tests
+# make check   formatting, lint, types, tests: all of CI
+# make types   mypy in strict mode
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SOURCES := pyproject.toml constraints.txt
+
+.PHONY: tead test check lint types clean
+
+tead: $(VENV)/.installed
+	$(BIN)/expclip tead build --out out/tead
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: lint types test
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+# Type checkers do not follow the editable import hook: show them the folders as links.
+types: $(VENV)/.installed-dev
+	@mkdir -p .types/expclip
+	@for folder in face tead mead3d beat_loader models benchmarks cli; do \
+	  if ls $$folder/*.py >/dev/null 2>&1; then ln -sfn ../../$$folder .types/expclip/$$folder; fi; done
+	$(BIN)/mypy
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .types .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info

@@ -1,0 +1,49 @@
+"""Faces: 36 action units, 52 blendshapes, the way from one to the other, drawings."""
+
+from expclip.face.action_units import (
+    ACTION_UNITS,
+    AU_CODES,
+    AU_INDEX,
+    HARD_PAIRS,
+    INTENSITIES,
+    Action,
+    ActionUnit,
+    aus_from_codes,
+    drop_conflicts,
+    find_conflicts,
+    parse_action,
+)
+from expclip.face.blendshapes import BLENDSHAPE_INDEX, BLENDSHAPES, canonical_name
+from expclip.face.errors import DataError, ExpclipError, MissingExtra, ModelError, ParseError
+from expclip.face.mapping import (
+    AU_TO_BLENDSHAPES,
+    MAPPING_VERSION,
+    blendshapes_from_actions,
+    blendshapes_from_aus,
+)
+
+__all__ = [
+    "ACTION_UNITS",
+    "AU_CODES",
+    "AU_INDEX",
+    "AU_TO_BLENDSHAPES",
+    "BLENDSHAPES",
+    "BLENDSHAPE_INDEX",
+    "HARD_PAIRS",
+    "INTENSITIES",
+    "MAPPING_VERSION",
+    "Action",
+    "ActionUnit",
+    "DataError",
+    "ExpclipError",
+    "MissingExtra",
+    "ModelError",
+    "ParseError",
+    "aus_from_codes",
+    "blendshapes_from_actions",
+    "blendshapes_from_aus",
+    "canonical_name",
+    "drop_conflicts",
+    "find_conflicts",
+    "parse_action",
+]

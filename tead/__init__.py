@@ -1,0 +1,1 @@
+"""TEAD: emotional text, tags, action units, situations and blendshape weights."""
