@@ -178,9 +178,7 @@ def parse_action(notation: str) -> Action:
         raise ParseError("notation", f"{notation!r} is not an action unit like 'AU12C'")
     side, code, intensity = match.groups()
     try:
-        return Action(
-            int(code), intensity and intensity.upper(), side and side.upper()
-        )
+        return Action(int(code), intensity and intensity.upper(), side and side.upper())
     except ValueError as error:
         raise ParseError("unit", f"{notation!r}: {error}") from None
 

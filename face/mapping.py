@@ -114,14 +114,14 @@ def blendshapes_from_aus(
     if not isinstance(aus, np.ndarray):
         items = list(aus)
         if all(isinstance(item, str) for item in items):
-            faces = [[parse_action(str(item)) for item in items]]
-            return blendshapes_from_actions(faces, strength=strength)[0]
+            face = [parse_action(str(item)) for item in items]
+            return np.squeeze(blendshapes_from_actions([face], strength=strength), axis=0)
         aus = np.array(items)
     if aus.shape[-1:] != (len(AU_CODES),):
         raise ValueError(f"AU vectors have {len(AU_CODES)} entries, got shape {aus.shape}")
     vectors = aus.astype(np.float64).reshape(-1, len(AU_CODES))
     weights = _combine(vectors * _SHOWN[0], vectors * _SHOWN[1], strength)
-    return weights.reshape(*aus.shape[:-1], len(BLENDSHAPES))
+    return np.reshape(weights, (*aus.shape[:-1], len(BLENDSHAPES)))
 
 
 def blendshapes_from_actions(
@@ -166,4 +166,4 @@ def _combine(
         weights[against, brow] *= _BROW_DOWN_WITH_INNER_UP
     for blink, wide in _LIDS:
         weights[weights[:, blink] > 0.5, wide] = 0
-    return weights.astype(np.float32)
+    return np.asarray(weights, np.float32)
