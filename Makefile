@@ -2,6 +2,7 @@
 # make test    the same environment with the test tools, and the tests
 # make check   formatting, lint, types, tests: all of CI
 # make types   mypy in strict mode
+# make wheel   the built wheel, alone in an environment: every module imports
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: tead test check lint types clean
+.PHONY: tead test check lint types wheel clean
 
 tead: $(VENV)/.installed
 	$(BIN)/expclip tead build --out out/tead
@@ -17,7 +18,7 @@ tead: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-check: lint types test
+check: lint types wheel test
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
@@ -29,6 +30,11 @@ types: $(VENV)/.installed-dev
 	@for folder in face tead mead3d beat_loader models benchmarks cli; do \
 	  if ls $$folder/*.py >/dev/null 2>&1; then ln -sfn ../../$$folder .types/expclip/$$folder; fi; done
 	$(BIN)/mypy
+
+wheel: $(VENV)/.installed-dev
+	rm -rf build dist
+	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python tests/wheel.py dist/*.whl
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -14,6 +14,7 @@ from expclip.face.action_units import (
     parse_action,
 )
 from expclip.face.blendshapes import BLENDSHAPE_INDEX, BLENDSHAPES, canonical_name
+from expclip.face.clock import Gap
 from expclip.face.errors import DataError, ExpclipError, MissingExtra, ModelError, ParseError
 from expclip.face.mapping import (
     AU_TO_BLENDSHAPES,
@@ -21,6 +22,8 @@ from expclip.face.mapping import (
     blendshapes_from_actions,
     blendshapes_from_aus,
 )
+from expclip.face.render import render_contact_sheet, render_face, render_gif, render_png
+from expclip.face.sequence import Sequence, read_sequence, write_sequence
 
 __all__ = [
     "ACTION_UNITS",
@@ -36,9 +39,11 @@ __all__ = [
     "ActionUnit",
     "DataError",
     "ExpclipError",
+    "Gap",
     "MissingExtra",
     "ModelError",
     "ParseError",
+    "Sequence",
     "aus_from_codes",
     "blendshapes_from_actions",
     "blendshapes_from_aus",
@@ -46,4 +51,10 @@ __all__ = [
     "drop_conflicts",
     "find_conflicts",
     "parse_action",
+    "read_sequence",
+    "render_contact_sheet",
+    "render_face",
+    "render_gif",
+    "render_png",
+    "write_sequence",
 ]

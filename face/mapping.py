@@ -120,7 +120,8 @@ def blendshapes_from_aus(
     if aus.shape[-1:] != (len(AU_CODES),):
         raise ValueError(f"AU vectors have {len(AU_CODES)} entries, got shape {aus.shape}")
     vectors = aus.astype(np.float64).reshape(-1, len(AU_CODES))
-    weights = _combine(vectors * _SHOWN[0], vectors * _SHOWN[1], strength)
+    left, right = (np.where(shown, vectors, 0) for shown in _SHOWN)
+    weights = _combine(left, right, strength)
     return np.reshape(weights, (*aus.shape[:-1], len(BLENDSHAPES)))
 
 

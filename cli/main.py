@@ -1,0 +1,46 @@
+"""The `expclip` command: its groups, and how failures are told."""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from expclip.cli import render, tead
+from expclip.face.errors import ExpclipError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="expclip",
+    help="Text and facial expression: build TEAD with any LLM, draw faces.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(tead.app, name="tead")
+app.command(name="render")(render.render)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if show:
+        print(version("expclip"))
+        raise typer.Exit()
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit status 2."""
+    try:
+        app()
+    except (ExpclipError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nstopped: run the same command to go on", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
