@@ -1,1 +1,51 @@
 """TEAD: emotional text, tags, action units, situations and blendshape weights."""
+
+from expclip.tead.annotate import Annotated, Rejected
+from expclip.tead.build import OFFLINE, BuildPlan, build, read_plan
+from expclip.tead.client import FakeClient, LlmOptions, OpenAIClient
+from expclip.tead.corpus import Corpus, CorpusOptions, normalise, read_corpus, repair
+from expclip.tead.emotions import Prototype, matches_label, prototypes
+from expclip.tead.grammar import GRAMMAR_VERSION, grammar_texts
+from expclip.tead.journal import Journal
+from expclip.tead.offline import OFFLINE_VERSION, annotate_offline
+from expclip.tead.parsing import parse_reply, parse_situations
+from expclip.tead.prompts import PROMPT_NAMES, Prompts
+from expclip.tead.schema import COLUMNS, Annotation, SourceText, features
+from expclip.tead.validate import Validation, read_rows, split_of, validate
+
+__all__ = [
+    "COLUMNS",
+    "GRAMMAR_VERSION",
+    "OFFLINE",
+    "OFFLINE_VERSION",
+    "PROMPT_NAMES",
+    "Annotated",
+    "Annotation",
+    "BuildPlan",
+    "Corpus",
+    "CorpusOptions",
+    "FakeClient",
+    "Journal",
+    "LlmOptions",
+    "OpenAIClient",
+    "Prompts",
+    "Prototype",
+    "Rejected",
+    "SourceText",
+    "Validation",
+    "annotate_offline",
+    "build",
+    "features",
+    "grammar_texts",
+    "matches_label",
+    "normalise",
+    "parse_reply",
+    "parse_situations",
+    "prototypes",
+    "read_corpus",
+    "read_plan",
+    "read_rows",
+    "repair",
+    "split_of",
+    "validate",
+]

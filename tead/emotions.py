@@ -7,11 +7,12 @@ people and language models use.
 """
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["Prototype", "prototypes"]
+__all__ = ["Prototype", "label_synonyms", "matches_label", "prototypes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,20 @@ def prototypes() -> dict[str, Prototype]:
         )
         for row in rows
     }
+
+
+@cache
+def label_synonyms() -> dict[str, frozenset[str]]:
+    """Return, for labels that corpora use, the emotions of the table that mean the same."""
+    text = files("expclip.tead").joinpath("data/label_synonyms.csv").read_text("utf-8")
+    return {
+        row["label"]: frozenset(row["emotions"].split(";"))
+        for row in csv.DictReader(text.splitlines())
+    }
+
+
+def matches_label(tags: Iterable[str], labels: Iterable[str]) -> bool:
+    """Tell whether a tag is one of a row's human labels, or a synonym of one."""
+    named = {label.strip().lower() for label in labels}
+    meant = named.union(*(label_synonyms().get(label, frozenset()) for label in named))
+    return not meant.isdisjoint(tags)

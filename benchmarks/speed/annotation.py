@@ -1,0 +1,105 @@
+"""Speed of annotation: questions a second, journal on, against a bare loop over the openai client.
+
+Run: `python benchmarks/speed/annotation.py [--rows 2000] [--in-flight 256] [--latency 0.05]`
+
+Both ask the stand-in server of the tests the same questions in the same form, in turn
+and several times in one run; the ratio of the medians counts. The bare loop keeps
+nothing, checks nothing and retries nothing.
+"""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import httpx2
+import openai
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+
+from servers.llm import LlmServer
+
+from expclip.tead import Journal, LlmOptions, OpenAIClient, Prompts, SourceText
+from expclip.tead.annotate import converse, fill_journal
+from expclip.tead.client import Dialect
+
+DISTILABEL_ROWS_PER_S = 233  # facts: distilabel 1.5.3, 256 in flight, its own run
+
+
+async def bare(options: LlmOptions, bodies: list[dict]) -> None:
+    """Ask every question with the openai client and its aiohttp transport; keep nothing."""
+    slots = asyncio.Semaphore(options.in_flight)
+    limits = httpx2.Limits(max_connections=options.in_flight)
+    async with openai.AsyncOpenAI(
+        base_url=options.base_url,
+        api_key="none",
+        max_retries=0,
+        http_client=openai.DefaultAioHttpClient(limits=limits),
+    ) as client:
+
+        async def ask(body: dict) -> None:
+            async with slots:
+                await client.chat.completions.create(**body)
+
+        await asyncio.gather(*map(ask, bodies))
+
+
+async def ours(options: LlmOptions, texts: list, folder: str) -> None:
+    """Annotate every text, each answer on disk before it is read."""
+    transport = OpenAIClient(options)
+    with Journal(Path(folder) / f"{time.monotonic_ns()}.sqlite") as journal:
+        await fill_journal(texts, Prompts.load(), options, transport, journal)
+    await transport.close()
+
+
+def seconds(job) -> float:
+    """Return how long a coroutine runs."""
+    start = time.perf_counter()
+    asyncio.run(job)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=2000)
+    parser.add_argument("--in-flight", type=int, default=256)
+    parser.add_argument("--latency", type=float, default=0.05)
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+
+    texts = [SourceText(f"Day {n}, and it still rains.", "speed") for n in range(args.rows)]
+    with LlmServer(latency_s=args.latency) as server, tempfile.TemporaryDirectory() as folder:
+        options = LlmOptions("stand-in", server.base_url, in_flight=args.in_flight)
+        options = replace(options, single_call=True)  # one question a row, as the bare loop asks
+        bodies = [
+            Dialect().request(next(converse(text, Prompts.load(), options)), options)
+            for text in texts
+        ]
+        times: dict[str, list[float]] = {"bare": [], "ours": []}
+        for _ in range(args.repeats):
+            times["bare"].append(seconds(bare(options, bodies)))
+            times["ours"].append(seconds(ours(options, texts, folder)))
+    rates = {name: args.rows / statistics.median(taken) for name, taken in times.items()}
+    spread = {
+        name: f"{args.rows / max(t):.0f}-{args.rows / min(t):.0f}" for name, t in times.items()
+    }
+    print(
+        f"bare loop over openai, aiohttp transport: {rates['bare']:.0f} rows/s ({spread['bare']})"
+    )
+    print(
+        f"expclip, journal on:                      {rates['ours']:.0f} rows/s ({spread['ours']})"
+    )
+    print(f"ratio to the bare loop: {rates['ours'] / rates['bare']:.2f} (target: 0.9)")
+    print(
+        f"ratio to distilabel's {DISTILABEL_ROWS_PER_S} rows/s, measured elsewhere: "
+        f"{rates['ours'] / DISTILABEL_ROWS_PER_S:.1f} (target: 3)"
+    )
+
+
+if __name__ == "__main__":
+    main()

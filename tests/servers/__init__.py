@@ -1,0 +1,1 @@
+"""Stand-in servers on loopback: an OpenAI-compatible one and a Hugging Face Hub."""

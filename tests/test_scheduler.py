@@ -1,0 +1,187 @@
+"""Pace and patience: limits, retries, dialects, and when it is no use."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers.llm import LlmServer
+
+from expclip.face.errors import ModelError
+from expclip.tead import Journal, LlmOptions, OpenAIClient, Prompts, SourceText
+from expclip.tead.annotate import converse
+from expclip.tead.client import Dialect
+from expclip.tead.scheduler import Limiter, RowRefused, Scheduler, Tally, known_dialect
+
+Start = Callable[..., LlmServer]
+QUESTION = next(converse(SourceText("Hello there", "test"), Prompts.load(), LlmOptions("m")))
+
+
+def find_dialect(options: LlmOptions, folder: Path) -> tuple[Dialect, Tally]:
+    async def run() -> tuple[Dialect, Tally]:
+        transport = OpenAIClient(options)
+        with Journal(folder / "journal.sqlite") as journal:
+            try:
+                scheduler = Scheduler(transport, journal, options)
+                dialect = await scheduler.find_dialect(QUESTION)
+                assert known_dialect(journal, options) == dialect
+                return dialect, scheduler.tally
+            finally:
+                await transport.close()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("formats", "answer_format"),
+    [
+        ("json_schema", "json_schema"),
+        ("json_object", "json_object"),
+        ("refused", "text"),
+        ("ignored", "json_schema"),
+    ],
+)
+def test_dialect_is_found_once_and_recorded(
+    llm_server: Start, tmp_path: Path, formats: str, answer_format: str
+) -> None:
+    server = llm_server(formats=formats)
+    options = LlmOptions("m", server.base_url)
+    assert find_dialect(options, tmp_path)[0].answer_format == answer_format
+    asked = server.stats()["requests"]
+    assert find_dialect(options, tmp_path)[0].answer_format == answer_format
+    assert server.stats()["requests"] == asked
+
+
+@pytest.mark.parametrize(
+    ("faults", "message"),
+    [
+        ({"models": ("other",)}, r"refused: HTTP 404: .*`m`"),
+        ({"api_key": "secret"}, r"refused: HTTP 401: .*\(the key is taken from \$OPENAI_API_KEY\)"),
+        ({"context_tokens": 10}, "refuses the question: HTTP 400: .*context"),
+    ],
+)
+def test_a_server_that_refuses_everything_stops_the_run(
+    llm_server: Start, tmp_path: Path, faults: dict[str, Any], message: str
+) -> None:
+    server = llm_server(**faults)
+    with pytest.raises(ModelError, match=message) as caught:
+        find_dialect(LlmOptions("m", server.base_url), tmp_path)
+    assert "\n" not in str(caught.value) and server.base_url in str(caught.value)
+
+
+def test_a_server_that_is_not_there_stops_the_run_within_seconds(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"127.0.0.1:9/v1 does not answer \("):
+        find_dialect(LlmOptions("m", "http://127.0.0.1:9/v1"), tmp_path)
+
+
+def test_a_server_that_always_fails_stops_the_run_after_the_patience(
+    llm_server: Start, tmp_path: Path
+) -> None:
+    server = llm_server(rate_500=1.0)
+    with pytest.raises(ModelError, match=r"not answer for \d s \(HTTP 500.*the same command"):
+        find_dialect(LlmOptions("m", server.base_url, patience_s=1.0), tmp_path)
+
+
+def test_retry_after_is_honoured(llm_server: Start, tmp_path: Path) -> None:
+    server = llm_server(limit_per_s=1.0, burst=1)
+    options = LlmOptions("m", server.base_url)
+    find_dialect(options, tmp_path / "a")
+    _, tally = find_dialect(options, tmp_path / "b")
+    log = server.stats(log=True)["log"]
+    assert tally.limited == 1 and [outcome for _, _, outcome in log] == ["200", "429", "200"]
+    assert log[2][0] - log[1][0] >= 0.9
+
+
+def test_every_http_answer_is_in_the_journal(llm_server: Start, tmp_path: Path) -> None:
+    server = llm_server(formats="refused")
+    find_dialect(LlmOptions("m", server.base_url), tmp_path)
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        assert journal.counts() == {200: 1, 400: 2}
+
+
+def test_a_question_that_only_fails_gives_up_its_row(tmp_path: Path) -> None:
+    class Failing:
+        """Answers one question well, and fails at all others."""
+
+        async def send(self, body: Any) -> Any:
+            from expclip.tead.client import Response
+
+            return Response(200 if body["seed"] == 0 else 503, b"{}", 0.0)
+
+        async def close(self) -> None: ...
+
+    async def run() -> None:
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            scheduler = Scheduler(Failing(), journal, LlmOptions("m"))
+            scheduler._backoff = lambda key, retry: 0.0  # type: ignore[method-assign]
+            await scheduler.answer({"seed": 0}, 1)
+            with pytest.raises(RowRefused, match="not answered after 12 requests"):
+                await scheduler.answer({"seed": 1}, 1)
+
+    asyncio.run(run())
+
+
+def test_limiter_lets_in_no_more_than_its_limit() -> None:
+    async def run() -> int:
+        limiter, most = Limiter(3), 0
+
+        async def work() -> None:
+            nonlocal most
+            async with limiter:
+                most = max(most, limiter.in_flight)
+                await asyncio.sleep(0.001)
+
+        await asyncio.gather(*(work() for _ in range(30)))
+        assert limiter.in_flight == 0
+        return most
+
+    assert asyncio.run(run()) == 3
+
+
+def test_limiter_shrinks_under_many_429s_and_grows_again() -> None:
+    async def run() -> None:
+        limiter = Limiter(10)
+        for _ in range(15):
+            limiter.limited(0.01)
+        assert limiter.limit == 10
+        limiter.limited(0.01)
+        assert limiter.limit == 7
+        start = asyncio.get_running_loop().time()
+        async with limiter:  # closed until the server's Retry-After is over
+            assert asyncio.get_running_loop().time() - start >= 0.01
+        for _ in range(40):
+            limiter.succeeded()
+        assert limiter.limit == 10
+
+    asyncio.run(run())
+
+
+def test_scattered_429s_leave_the_limit_alone() -> None:
+    async def run() -> None:
+        limiter = Limiter(10)
+        for _ in range(200):
+            limiter.limited(1.0)
+            for _ in range(4):
+                limiter.succeeded()
+        assert limiter.limit == 10
+
+    asyncio.run(run())
+
+
+def test_a_cancelled_wait_loses_no_slot() -> None:
+    async def run() -> None:
+        limiter = Limiter(1)
+
+        async def hold() -> None:
+            async with limiter:
+                await asyncio.sleep(0.01)
+
+        first, second = asyncio.create_task(hold()), asyncio.create_task(hold())
+        await asyncio.sleep(0)
+        second.cancel()
+        await first
+        await asyncio.wait_for(hold(), 1)
+        assert limiter.in_flight == 0
+
+    asyncio.run(run())
