@@ -11,6 +11,8 @@ from expclip.face.errors import ExpclipError
 
 __all__ = ["app", "main"]
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="expclip",
     help="Text and facial expression: build TEAD with any LLM, draw faces.",
@@ -39,8 +41,9 @@ def main() -> None:
     except (ExpclipError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("\nstopped: run the same command to go on", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # typer has caught Ctrl-C
+            print("stopped: run the same command to go on", file=sys.stderr)
+        raise
     except BrokenPipeError:
         sys.exit(141)

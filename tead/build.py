@@ -261,8 +261,8 @@ def _write(
     notes: Counter[str] = Counter()
     hits: Counter[str] = Counter()
     with (
-        RowsWriter(out, plan.config, len(corpus.texts)) as rows,
         RejectsWriter(out / "rejects.parquet") as rejects,
+        RowsWriter(out, plan.config, len(corpus.texts)) as rows,
     ):
         while batch := list(islice(results, _BATCH)):
             good = [item for item in batch if isinstance(item, Annotated)]

@@ -207,7 +207,8 @@ class OpenAIClient:
         try:
             # `post` rather than `chat.completions.create`: the answer goes to the journal
             # as it is, so no time is spent on building typed objects from it.
-            raw = await self._client.post("/chat/completions", cast_to=self._raw, body=dict(body))
+            content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+            raw = await self._client.post("/chat/completions", cast_to=self._raw, content=content)
         except status_error as error:
             raw = error.response
         except connection_error as error:

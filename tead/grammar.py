@@ -145,11 +145,11 @@ class _Draft:
         return f"{_article(words)} {words}" if slot.article else words
 
     def _draw(self, rules: Sequence[_Rule]) -> tuple[str, str]:
-        taken = {words for words, _ in self.filled.values()}
+        taken = [words for words, _ in self.filled.values()]
         for _ in range(8):
             rule = _pick(rules, self.rng)
             words = self.write(rule.parts)
-            if words not in taken:
+            if not any(words in other or other in words for other in taken):
                 break
         self.label = rule.label or self.label
         return words, rule.gender
@@ -190,14 +190,22 @@ def _compose(emotion: _Emotion, rng: random.Random) -> tuple[str, str]:
         draft = _Draft(emotion.rules, rng)
         text = _tidy(draft.write(plan.rule.parts), loud=emotion.loud and rng.random() < 0.3)
         whole = "line" in draft.filled and _CLAUSES.isdisjoint(draft.filled)
-        if 3 <= text.count(" ") + 1 <= 60 and (whole or not _repeats(text)):
-            break
-    if not plan.plain and rng.random() < 0.3:
-        text = _casual(text)
-    if not plan.plain and rng.random() < 0.2:
-        tag = draft.write((_Slot("tag"),))
-        text = f"{text} {tag}" if tag.lower() not in text else text
-    return text, draft.label
+        if not whole and _repeats(text):
+            continue
+        if not plan.plain:
+            text = _restyle(text, draft)
+        if 3 <= text.count(" ") + 1 <= 60:
+            return text, draft.label
+
+
+def _restyle(text: str, draft: _Draft) -> str:
+    """Return the text as it is or as typed with one thumb, perhaps with a tag."""
+    if draft.rng.random() < 0.3:
+        slang, slangs = _slang()
+        text = slang.sub(lambda match: slangs[match[0]], text.lower()).removesuffix(".")
+    if draft.rng.random() < 0.2:
+        text = f"{text} {draft.write((_Slot('tag'),))}"
+    return text
 
 
 def _pick(items: Sequence[T], rng: random.Random) -> T:
@@ -222,15 +230,7 @@ def _tidy(text: str, *, loud: bool) -> str:
     text = re.sub(r"([!?…])[.,]", r"\1", text)
     if loud and text.endswith("."):
         text = text[:-1] + "!"
-    return re.sub(r'(?:^|[.!?]"? )"?[a-z]', lambda match: match[0].upper(), text)
-
-
-def _casual(text: str) -> str:
-    """Return the text as typed with one thumb: lower case, slang, no full stop."""
-    text = text.lower()
-    for pattern, slang in _slang():
-        text = pattern.sub(slang, text)
-    return text.removesuffix(".")
+    return re.sub(r'(?:^|[.!?] )"?[a-z]', lambda match: match[0].upper(), text)
 
 
 def _read(name: str) -> list[str]:
@@ -240,9 +240,9 @@ def _read(name: str) -> list[str]:
 
 
 @cache
-def _slang() -> tuple[tuple[re.Pattern[str], str], ...]:
-    pairs = (line.split(" -> ") for line in _read("slang.txt"))
-    return tuple((re.compile(rf"\b{plain}\b"), slang) for plain, slang in pairs)
+def _slang() -> tuple[re.Pattern[str], dict[str, str]]:
+    slangs = dict(line.split(" -> ") for line in _read("slang.txt"))
+    return re.compile(rf"\b({'|'.join(slangs)})\b"), slangs
 
 
 @cache

@@ -33,6 +33,8 @@ _OPPOSED_SHARE = 0.5  # the same, for a feeling of the other valence
 _MIXED = 0.7  # the same, to lend the face its main units
 _EVIDENCED = 4  # tags by evidence at most; five in all
 _MOST_UNITS = 7
+_RARE = {"smugness": 13, "gloating": 13, "playfulness": 13, "awe": 22, "tenderness": 22}
+"""Units that fit an emotion and stand in no prototype: sharp smile, lips in a ring."""
 _LETTERS = "ABCDE"
 _STEPS = (0.7, 1.7, 3.0)  # evidence at which the intensity goes from B to C, D, E
 
@@ -121,6 +123,9 @@ def _choose_actions(
         for code in table[tag].optional:
             if draw.random() < 0.5 - 0.1 * min(rank, 2):
                 add(code, 0 if tags[0] == "neutral" else level - 1)
+    for tag in tags[:2]:
+        if tag in _RARE and draw.random() < 0.3:
+            add(_RARE[tag], level - 1)
     kept = tuple(chosen.values())
     if find_conflicts(chosen):
         kept, _ = drop_conflicts(kept)

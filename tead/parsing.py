@@ -59,6 +59,7 @@ _NUMBERING = re.compile(
     r"|(?:situation|scenario)\s?\d{0,3}\s?[:.)]\s?)",
     re.IGNORECASE,
 )
+_NO_SENTENCE = re.compile(r'[{}\[\]]|", ?"')
 _QUOTES = {'"': '"', "\u201c": "\u201d", "\u300c": "\u300d", "\u00ab": "\u00bb"}
 
 
@@ -242,6 +243,8 @@ def clean_situations(texts: Iterable[str]) -> tuple[tuple[str, ...], list[str]]:
             sentence = sentence[:_MAX_SITUATION].rsplit(" ", 1)[0]
         if _REFUSAL.match(sentence) and _REQUEST.search(sentence):
             notes.append("situations: a refusal")
+        elif _NO_SENTENCE.search(sentence):
+            notes.append("situations: broken JSON or an unfilled place")
         elif _LETTER.search(sentence):
             sentences[sentence] = None
     if len(sentences) > _MAX_SITUATIONS:

@@ -28,6 +28,7 @@ NEUTRAL = frozenset({"neutral", "neutrality", "calm", "indifference", "none"})
 
 _TAGS = range(3, 6)
 _SITUATIONS = range(1, 4)
+_SHORTEST_SITUATION = 8  # characters; some scripts say much in few
 _TRAIN_SHARE = 0.9
 
 
@@ -65,13 +66,16 @@ def check_situations(situations: tuple[str, ...]) -> None:
     """Check the situations of a reply.
 
     Raises:
-        ParseError: there are none, or too many ("situations").
+        ParseError: there are none, too many, or one is no sentence ("situations").
     """
     if len(situations) not in _SITUATIONS:
         raise ParseError(
             "situations",
             f"{len(situations)} situations, expected {_SITUATIONS[0]} to {_SITUATIONS[-1]}",
         )
+    for situation in situations:
+        if len(situation) < _SHORTEST_SITUATION:
+            raise ParseError("situations", f"{situation!r} is no sentence")
 
 
 @dataclass

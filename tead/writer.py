@@ -73,12 +73,13 @@ class RowsWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None:
+        if error is not None:
+            self._files.__exit__(kind, error, trace)
+            return
+        with self._files:
             for split in SPLITS:
                 self._flush(split)
-        self._files.__exit__(kind, error, trace)
-        if error is None:
-            self._settle()
+        self._settle()
 
     def add(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows, each to the file of its split."""

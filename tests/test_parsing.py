@@ -78,6 +78,8 @@ def test_situations_are_found(reply: str, sentences: tuple[str, ...]) -> None:
         ("I'm sorry, but I can't help with that.", "refusal"),
         ('{"situations": ["I cannot assist with this request."]}', "refusal"),
         ('{"situations": []}', "nothing"),
+        ('{"situations": "You win a cup.", "A friend calls."],}', "nothing"),
+        ('["Someone meets [name] at the door."]', "nothing"),
         ('{"situations": ["You w', "truncated"),
         ("<think>You win.", "truncated"),
         ("x" * (MAX_REPLY + 1), "too_long"),
