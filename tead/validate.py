@@ -111,12 +111,13 @@ class Validation:
         return not self.errors
 
 
-def validate(folder: Path) -> Validation:
+def validate(folder: str | Path) -> Validation:
     """Check every row of a TEAD folder.
 
     Raises:
         DataError: the folder is no TEAD, or one of its files is missing or broken.
     """
+    folder = Path(folder)
     manifest = read_manifest(folder)
     found = Validation(rows=Counter(), units=Counter())
     problems: dict[str, list[str]] = {}

@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 
 from expclip.face import find_conflicts
 from expclip.tead.emotions import label_synonyms, matches_label, prototypes
-from expclip.tead.lexicon import load_lexicon
 from expclip.tead.offline import annotate_offline, situations
-from expclip.tead.reading import read_text, relations
+from expclip.tead.offline.lexicon import load_lexicon
+from expclip.tead.offline.reading import read_text, relations
 
 FIRST_TAGS = {
     # plain feelings

@@ -17,7 +17,7 @@ from importlib.resources import files
 
 from expclip.face.action_units import Action, drop_conflicts, find_conflicts
 from expclip.tead.emotions import prototypes
-from expclip.tead.reading import Reading, read_text, relations
+from expclip.tead.offline.reading import Reading, read_text, relations
 from expclip.tead.schema import Annotation
 
 __all__ = ["OFFLINE_VERSION", "annotate_offline", "situations"]

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 
 from expclip.face.action_units import Action
-from expclip.tead.lexicon import Entry, Lexicon, Token, load_lexicon
+from expclip.tead.offline.lexicon import Entry, Lexicon, Token, load_lexicon
 
 __all__ = ["Reading", "Relation", "read_text", "relations"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from expclip.face.action_units import AU_CODES
-from expclip.tead.au_text import Mention, fold, grade, read_units
-from expclip.tead.reply_json import Json
+from expclip.tead.parsing.loose_json import Json
+from expclip.tead.parsing.units import Mention, fold, grade, read_units
 
 __all__ = ["FIELDS", "Fields", "field_of", "find_fields", "read_fields", "situation_texts"]
 

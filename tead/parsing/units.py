@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from expclip.face.action_units import ACTION_UNITS, AU_INDEX, INTENSITIES, Action
-from expclip.tead.au_names import find_names
+from expclip.tead.parsing.names import find_names
 
 __all__ = ["Mention", "fold", "grade", "read_units", "settle"]
 

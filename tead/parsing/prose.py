@@ -3,8 +3,8 @@
 import html
 import re
 
-from expclip.tead.au_text import Mention, fold, read_units
-from expclip.tead.reply_fields import FIELDS, Fields
+from expclip.tead.parsing.fields import FIELDS, Fields
+from expclip.tead.parsing.units import Mention, fold, read_units
 
 __all__ = ["read_prose", "read_situation_lines", "strip_markup", "strip_thinking"]
 

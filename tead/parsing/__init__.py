@@ -11,15 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from expclip.face.errors import ParseError
-from expclip.tead.au_text import fold, settle
-from expclip.tead.reply_fields import Fields, field_of, find_fields, merge_fields, situation_texts
-from expclip.tead.reply_json import Found, Json, find_json, read_strict
-from expclip.tead.reply_prose import (
+from expclip.tead.parsing.fields import Fields, field_of, find_fields, merge_fields, situation_texts
+from expclip.tead.parsing.loose_json import Found, Json, find_json, read_strict
+from expclip.tead.parsing.prose import (
     read_prose,
     read_situation_lines,
     strip_markup,
     strip_thinking,
 )
+from expclip.tead.parsing.units import fold, settle
 from expclip.tead.schema import Annotation
 
 __all__ = ["MAX_REPLY", "parse_reply", "parse_situations"]
@@ -66,7 +66,7 @@ _QUOTES = {'"': '"', "\u201c": "\u201d", "\u300c": "\u300d", "\u00ab": "\u00bb"}
 def parse_reply(text: str) -> Annotation:
     """Parse a reply into emotions, action units and situations.
 
-    The rules for intensities are those of `expclip.tead.au_text`. Objects of scores
+    The rules for intensities are those of `expclip.tead.parsing.units`. Objects of scores
     ({"joy": 0.3, "pride": 0.9}) give the tags strongest first; all else keeps its order.
 
     Raises:

@@ -1,0 +1,94 @@
+"""Every command and example of the READMEs is run as it is shown."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from servers.llm import LlmServer
+
+from expclip.tead import BuildPlan, CorpusOptions, build
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    path
+    for path in ROOT.rglob("README.md")
+    if not {".venv", "out", "build", ".types"} & set(path.relative_to(ROOT).parts)
+)
+OLLAMA = "http://127.0.0.1:11434/v1"
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text("utf-8"), re.M | re.S)
+
+
+def of_pages(language: str) -> list[pytest.param]:
+    return [
+        pytest.param(block, id=f"{path.parent.relative_to(ROOT)}-{number}")
+        for path in PAGES
+        for number, block in enumerate(blocks(path, language))
+    ]
+
+
+@pytest.fixture(scope="module")
+def small_tead(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("docs") / "tead"
+    build(out, BuildPlan(corpus=CorpusOptions(limit=60)))
+    return out
+
+
+@pytest.fixture
+def desk(tmp_path: Path, small_tead: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the examples take for granted."""
+    (tmp_path / "my_texts.txt").write_text("What a day.\nI passed, I passed!\nNobody came.\n")
+    shutil.copy(ROOT / "tests" / "data" / "render_capture.csv", tmp_path / "clip.csv")
+    shutil.copytree(small_tead, tmp_path / "out" / "tead")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(command: list[str], folder: Path) -> str:
+    env = os.environ | {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}: {done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("block", of_pages("sh"))
+def test_commands_run(block: str, desk: Path, llm_server: Callable[..., LlmServer]) -> None:
+    server = llm_server() if OLLAMA in block else None
+    for line in block.splitlines():
+        words = shlex.split(line, comments=True)
+        if words[0] == "make":
+            run(["make", "--dry-run", "--directory", str(ROOT), *words[1:]], desk)
+            continue
+        assert words[0] == "expclip", line
+        words = [server.base_url if server and word == OLLAMA else word for word in words]
+        code = "from expclip.cli.main import main; main()"
+        run([sys.executable, "-c", code, *words[1:]], desk)
+
+
+@pytest.mark.parametrize("block", of_pages("python"))
+def test_examples_run(block: str, desk: Path) -> None:
+    run([sys.executable, "-W", "error::UserWarning", "-c", block], desk)
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.parent.relative_to(ROOT)))
+def test_links_and_named_files_exist(path: Path) -> None:
+    text = path.read_text("utf-8")
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert "://" in link or (path.parent / link).exists(), link
+    for name in re.findall(r"`([\w./]+\.(?:py|csv|txt|jsonl))`", text):
+        if "my_" in name or name.startswith("."):
+            continue
+        assert list(ROOT.glob(f"**/{name}")), f"{path} names {name}"
+
+
+def test_no_page_names_a_machine_path() -> None:
+    for path in [*PAGES, ROOT / "CHANGELOG.md", ROOT / "Makefile"]:
+        assert not re.search(r"/(?:work|root|home|tmp)/", path.read_text("utf-8")), path
