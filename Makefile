@@ -7,7 +7,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := pyproject.toml constraints.txt
 
 .PHONY: tead test check lint types wheel clean
@@ -28,23 +28,23 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	@mkdir -p .types/expclip
 	@for folder in face tead mead3d beat_loader models benchmarks cli; do \
-	  if ls $$folder/*.py >/dev/null 2>&1; then ln -sfn ../../$$folder .types/expclip/$$folder; fi; done
+	  if [ -f $$folder/__init__.py ]; then ln -sfn ../../$$folder .types/expclip/$$folder; fi; done
 	$(BIN)/mypy
 
 wheel: $(VENV)/.installed-dev
 	rm -rf build dist
-	$(PIP) wheel --quiet --no-deps --wheel-dir dist .
+	$(PIP) wheel --no-deps --wheel-dir dist .
 	$(BIN)/python tests/wheel.py dist/*.whl
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python $(SOURCES)
-	$(PIP) install --quiet --constraint constraints.txt --editable .
+	$(PIP) install --constraint constraints.txt --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 clean:

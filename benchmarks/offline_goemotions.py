@@ -2,7 +2,7 @@
 
 Run it on the data set's own ``dev.tsv`` (text, label numbers, id)::
 
-    python -m expclip.benchmarks.offline_goemotions dev.tsv emotions.txt --embedding minilm
+    python benchmarks/offline_goemotions.py dev.tsv emotions.txt --embedding minilm
 
 A row is a hit if any of its human labels, or a synonym of one (label_synonyms.csv), is
 among the tags. The baseline, under the same rule on the same rows, takes the label names

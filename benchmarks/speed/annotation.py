@@ -13,8 +13,10 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
@@ -30,7 +32,7 @@ from expclip.tead.client import Dialect
 DISTILABEL_ROWS_PER_S = 233  # facts: distilabel 1.5.3, 256 in flight, its own run
 
 
-async def bare(options: LlmOptions, bodies: list[dict]) -> None:
+async def bare(options: LlmOptions, bodies: list[dict[str, Any]]) -> None:
     """Ask every question with the openai client and its aiohttp transport; keep nothing."""
     slots = asyncio.Semaphore(options.in_flight)
     limits = httpx2.Limits(max_connections=options.in_flight)
@@ -41,14 +43,14 @@ async def bare(options: LlmOptions, bodies: list[dict]) -> None:
         http_client=openai.DefaultAioHttpClient(limits=limits),
     ) as client:
 
-        async def ask(body: dict) -> None:
+        async def ask(body: dict[str, Any]) -> None:
             async with slots:
                 await client.chat.completions.create(**body)
 
         await asyncio.gather(*map(ask, bodies))
 
 
-async def ours(options: LlmOptions, texts: list, folder: str) -> None:
+async def ours(options: LlmOptions, texts: list[SourceText], folder: str) -> None:
     """Annotate every text, each answer on disk before it is read."""
     transport = OpenAIClient(options)
     with Journal(Path(folder) / f"{time.monotonic_ns()}.sqlite") as journal:
@@ -56,7 +58,7 @@ async def ours(options: LlmOptions, texts: list, folder: str) -> None:
     await transport.close()
 
 
-def seconds(job) -> float:
+def seconds(job: Coroutine[Any, Any, None]) -> float:
     """Return how long a coroutine runs."""
     start = time.perf_counter()
     asyncio.run(job)
