@@ -25,11 +25,12 @@ def build(
     corpus: Annotated[
         list[str] | None,
         typer.Option(
-            help="grammar, a txt/csv/tsv/jsonl/parquet file, go_emotions, "
-            "tweet_eval/emotion, or a Hub data set. May be given again.",
+            help="core, grammar, a txt/csv/tsv/jsonl/parquet file, go_emotions, "
+            "tweet_eval/emotion, or a Hub data set. May be given again. "
+            "Default: core, and grammar up to 50,000 rows.",
         ),
     ] = None,
-    llm: Annotated[str, typer.Option(help="Model name, or 'offline' for the rules.")] = "offline",
+    llm: Annotated[str, typer.Option(help="Model name; 'offline' needs none.")] = "offline",
     base_url: Annotated[
         str | None, typer.Option(help="Any server that speaks OpenAI's chat completions.")
     ] = None,
@@ -103,7 +104,7 @@ def build(
         seed=seed,
     )
     plan = BuildPlan(
-        corpora=tuple(corpus or ["grammar"]),
+        corpora=tuple(corpus or BuildPlan.corpora),
         corpus=options,
         llm=llm_options,
         prompts=Prompts.load(prompts) if prompts else None,

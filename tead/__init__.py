@@ -3,6 +3,7 @@
 from expclip.tead.annotate import Annotated, Rejected
 from expclip.tead.build import OFFLINE, BuildPlan, build, read_plan
 from expclip.tead.client import FakeClient, LlmOptions, OpenAIClient
+from expclip.tead.core import CORE_VERSION, CoreRow, find_alike, read_core
 from expclip.tead.corpus import Corpus, CorpusOptions, normalise, read_corpus, repair
 from expclip.tead.emotions import Prototype, matches_label, prototypes
 from expclip.tead.grammar import GRAMMAR_VERSION, grammar_texts
@@ -15,6 +16,7 @@ from expclip.tead.validate import Validation, read_rows, split_of, validate
 
 __all__ = [
     "COLUMNS",
+    "CORE_VERSION",
     "GRAMMAR_VERSION",
     "OFFLINE",
     "OFFLINE_VERSION",
@@ -22,6 +24,7 @@ __all__ = [
     "Annotated",
     "Annotation",
     "BuildPlan",
+    "CoreRow",
     "Corpus",
     "CorpusOptions",
     "FakeClient",
@@ -36,12 +39,14 @@ __all__ = [
     "annotate_offline",
     "build",
     "features",
+    "find_alike",
     "grammar_texts",
     "matches_label",
     "normalise",
     "parse_reply",
     "parse_situations",
     "prototypes",
+    "read_core",
     "read_corpus",
     "read_plan",
     "read_rows",

@@ -37,6 +37,8 @@ class Annotated:
 
     text: SourceText
     annotation: Annotation
+    llm: str
+    prompt_version: str
     reply_sha256: str
     attempts: int
 
@@ -85,7 +87,7 @@ def converse(text: SourceText, prompts: Prompts, options: LlmOptions) -> Convers
         situations = yield from ask("situations", fill, _read_situations)
         annotation = replace(annotation, situations=situations)
     digest = hashlib.sha256("\0".join(transcript.replies).encode("utf-8", "replace")).hexdigest()
-    return Annotated(text, annotation, digest, transcript.attempts)
+    return Annotated(text, annotation, options.model, prompts.version, digest, transcript.attempts)
 
 
 _Asking = Generator[Question, bytes, _Read]

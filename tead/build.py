@@ -26,8 +26,10 @@ from expclip.face.files import write_atomically
 from expclip.tead.annotate import Annotated, Progress, Rejected, fill_journal, replay_journal
 from expclip.tead.card import write_card
 from expclip.tead.client import LlmOptions, OpenAIClient, Transport
-from expclip.tead.corpus import Corpus, CorpusOptions, read_corpus
+from expclip.tead.core import CORE_VERSION
+from expclip.tead.corpus import CORE, GRAMMAR, Corpus, CorpusOptions, read_corpus
 from expclip.tead.emotions import matches_label
+from expclip.tead.grammar import GRAMMAR_VERSION
 from expclip.tead.journal import Journal
 from expclip.tead.offline import OFFLINE_VERSION, annotate_offline
 from expclip.tead.prompts import Prompts
@@ -55,13 +57,14 @@ class BuildPlan:
     Attributes:
         corpora: names or files, as `read_corpus` takes them.
         corpus: how they are read.
-        llm: who annotates, and how it is asked; None for the offline annotator.
+        llm: who annotates, and how it is asked; None for the corpora's own annotations,
+            and the offline annotator where there are none.
         prompts: how an LLM is asked; the embedded ones if not given.
         strength: multiplies every action unit on its way to blendshapes.
         unmarked: strength of a unit given without intensity letter.
     """
 
-    corpora: tuple[str, ...] = ("grammar",)
+    corpora: tuple[str, ...] = (CORE, GRAMMAR)
     corpus: CorpusOptions = field(default_factory=CorpusOptions)
     llm: LlmOptions | None = None
     prompts: Prompts | None = None
@@ -77,8 +80,11 @@ class BuildPlan:
 
     @property
     def annotator(self) -> str:
-        """Name of the LLM, or "offline"."""
-        return self.llm.model if self.llm else OFFLINE
+        """Name of the LLM; without one, "offline", "core", or "core-offline" for both."""
+        if self.llm:
+            return self.llm.model
+        own, others = CORE in self.corpora, set(self.corpora) - {CORE}
+        return "-".join([CORE] * own + [OFFLINE] * bool(others))
 
     @property
     def config(self) -> str:
@@ -87,9 +93,9 @@ class BuildPlan:
 
     @property
     def prompt_version(self) -> str:
-        """Version of what decides the annotation: the prompts, or the offline annotator."""
+        """Version of what decides the rows: the prompts, or what is embedded."""
         if self.llm is None:
-            return f"offline-{OFFLINE_VERSION}"
+            return f"core-{CORE_VERSION} offline-{OFFLINE_VERSION} grammar-{GRAMMAR_VERSION}"
         return (self.prompts or Prompts.load()).version
 
     def identity(self) -> dict[str, Any]:
@@ -161,7 +167,7 @@ def build(
 
     Args:
         out: the folder; it becomes, as it is, a data set repository of the Hub.
-        plan: what to build; 50,000 texts of the grammar, offline, if not given.
+        plan: what to build; 50,000 rows of core and grammar, if not given.
         transport: to the LLM; made from the plan if not given.
         ask: False replays the journal alone; unanswered rows become rejects.
         overwrite: replace a data set that was built by another plan.
@@ -200,10 +206,15 @@ async def _fill(
 
 
 def _annotate_offline(texts: Iterable[SourceText], seed: int) -> Iterator[Annotated | Rejected]:
+    """Yield the annotation that a text brings along, or else the offline annotator's."""
     for text in texts:
-        annotation = annotate_offline(text.text, seed=seed)
+        if text.annotation is not None:
+            annotation, llm, made_by = text.annotation, text.source, f"core-{CORE_VERSION}"
+        else:
+            annotation = annotate_offline(text.text, seed=seed)
+            llm, made_by = OFFLINE, f"offline-{OFFLINE_VERSION}"
         said = [annotation.emotions, annotation.au_codes, annotation.situations]
-        yield Annotated(text, annotation, _sha256(json.dumps(said)), attempts=1)
+        yield Annotated(text, annotation, llm, made_by, _sha256(json.dumps(said)), attempts=1)
 
 
 def _corpus_path(name: str) -> str:
@@ -307,7 +318,6 @@ def _remove_others(out: Path, config: str) -> None:
 
 
 def _rows(items: Sequence[Annotated], plan: BuildPlan) -> list[dict[str, Any]]:
-    prompt_version = plan.prompt_version
     faces = blendshapes_from_actions(
         [item.annotation.actions for item in items],
         strength=plan.strength,
@@ -326,8 +336,8 @@ def _rows(items: Sequence[Annotated], plan: BuildPlan) -> list[dict[str, Any]]:
             "split": split_of(item.text.text),
             "labels": list(item.text.labels),
             "synthetic": item.text.synthetic,
-            "llm": plan.annotator,
-            "prompt_version": prompt_version,
+            "llm": item.llm,
+            "prompt_version": item.prompt_version,
             "reply_sha256": item.reply_sha256,
             "attempts": item.attempts,
         }

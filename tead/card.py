@@ -5,12 +5,28 @@ from pathlib import Path
 from typing import Any
 
 from expclip.face.files import write_atomically
+from expclip.tead.corpus import CORE, GRAMMAR
 from expclip.tead.schema import COLUMNS, SPLITS
 
 __all__ = ["write_card"]
 
-_EMBEDDED = frozenset({"grammar"})
+_EMBEDDED = frozenset({CORE, GRAMMAR})
 """Corpora that are ours, and thus openly licensed."""
+
+_OFFLINE = frozenset({"core", "offline", "core-offline"})
+"""Annotators that are no language model asked for this build."""
+
+_MAKERS = {
+    CORE: (
+        "`core`: written and annotated row by row with a language model, for this data set, and\n"
+        "  reviewed; no text is taken from anywhere. Its `llm` column says `core`."
+    ),
+    GRAMMAR: "`grammar`: made by a grammar; `synthetic` is true in these rows.",
+    "offline": (
+        "Annotated by the offline annotator of expclip where `llm` says `offline`: a word-based\n"
+        "  reader with rules, no language model."
+    ),
+}
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -58,21 +74,22 @@ def _metadata(manifest: Mapping[str, Any]) -> str:
 
 
 def _summary(manifest: Mapping[str, Any]) -> str:
-    annotator, corpora = manifest["annotator"]["llm"], ", ".join(manifest["corpus"]["names"])
-    who = (
-        "the offline annotator of expclip, a word-based reader with rules, no language model"
-        if annotator == "offline"
-        else f"the language model `{annotator}`"
-    )
-    return (
+    annotator, corpora = manifest["annotator"]["llm"], manifest["corpus"]["names"]
+    made = [
         "Each row is an emotional text with emotion tags, facial action units (FACS), 52 ARKit\n"
         "blendshape weights, and situations that could cause the emotions. It follows the data\n"
         "set described in *ExpCLIP: Bridging Text and Facial Expressions via Semantic\n"
         "Alignment* (arXiv 2308.14448), which was not released; where the paper is silent, this\n"
-        "is a reconstruction.\n\n"
-        f"Texts: {_escape(corpora)}. Annotated by {_escape(who)}. Made by expclip "
-        f"{manifest['expclip']};\n`manifest.json` says with which parameters.\n"
-    )
+        "is a reconstruction.\n",
+        f"Made by expclip {manifest['expclip']}; `manifest.json` says with which parameters.\n",
+        f"- Texts: {_escape(', '.join(corpora))}.",
+    ]
+    made += [f"- {_MAKERS[name]}" for name in (CORE, GRAMMAR) if name in corpora]
+    if annotator in _OFFLINE:
+        made += [f"- {_MAKERS[name]}" for name in ["offline"] if name in annotator]
+    else:
+        made.append(f"- Annotated by the language model `{_escape(annotator)}`.")
+    return "\n".join([*made, ""])
 
 
 def _loading(manifest: Mapping[str, Any]) -> str:
@@ -110,10 +127,8 @@ def _limits(manifest: Mapping[str, Any]) -> str:
         "- The choice of 36 units and the rule from units to blendshapes are reconstructions.",
         "- The faces are what an annotator thinks a face would show, not measured faces.",
     ]
-    if manifest["annotator"]["llm"] == "offline":
+    if "offline" in manifest["annotator"]["llm"]:
         lines.append("- The annotator knows words, not meaning: irony and context escape it.")
-    if "grammar" in manifest["corpus"]["names"]:
-        lines.append("- Rows with `synthetic` true were made by a grammar, not written.")
     if not set(manifest["corpus"]["names"]) <= _EMBEDDED:
         lines.append("- The texts keep the terms of the corpora they come from.")
     return "\n".join([*lines, ""])

@@ -17,10 +17,16 @@ from expclip.face.errors import DataError
 from expclip.tead.readers import FILE_SUFFIXES, CorpusOptions, read_file, read_hub
 from expclip.tead.schema import SourceText
 
-__all__ = ["GRAMMAR", "Corpus", "CorpusOptions", "normalise", "read_corpus", "repair"]
+__all__ = ["CORE", "GRAMMAR", "Corpus", "CorpusOptions", "normalise", "read_corpus", "repair"]
+
+CORE = "core"
+"""Name of the embedded corpus that was written and annotated row by row."""
 
 GRAMMAR = "grammar"
 """Name of the embedded corpus made by the grammar."""
+
+EMBEDDED_ROWS = 50_000
+"""The grammar fills up to so many texts."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +42,10 @@ def read_corpus(names: Sequence[str], options: CorpusOptions | None = None) -> C
     """Read one or more corpora, in the order given, as one.
 
     Args:
-        names: "grammar"; a local .txt, .csv, .tsv, .jsonl or .parquet file; a short
-            name ("go_emotions", "tweet_eval/emotion"); or any Hub data set as
-            "owner/name" or "owner/name:config".
+        names: "core"; "grammar", which fills up to 50,000 texts; a local .txt, .csv,
+            .tsv, .jsonl or .parquet file; a short name ("go_emotions",
+            "tweet_eval/emotion"); or any Hub data set as "owner/name" or
+            "owner/name:config".
         options: how to read them.
 
     Raises:
@@ -49,7 +56,7 @@ def read_corpus(names: Sequence[str], options: CorpusOptions | None = None) -> C
     texts: dict[str, SourceText] = {}
     for name in names:
         before = len(texts)
-        for text in _read_one(name, options):
+        for text in _read_one(name, options, EMBEDDED_ROWS - before):
             cleaned = repair(text.text, mask=options.mask)
             key = normalise(cleaned)
             if not key:
@@ -113,13 +120,17 @@ def _is_file(name: str) -> bool:
     return Path(name).suffix.lower() in FILE_SUFFIXES or Path(name).exists()
 
 
-def _read_one(name: str, options: CorpusOptions) -> Iterator[SourceText]:
-    if name == GRAMMAR:
+def _read_one(name: str, options: CorpusOptions, wanted: int) -> Iterator[SourceText]:
+    if name == CORE:
+        from expclip.tead.core import read_core
+
+        yield from (row.text for row in read_core())
+    elif name == GRAMMAR:
         from expclip.tead.grammar import grammar_texts
 
-        yield from grammar_texts(options.limit or 50_000, seed=options.seed)
-        return
-    source = _source_name(name)
-    raw = read_file(Path(name), options) if _is_file(name) else read_hub(name, options)
-    for item in raw:
-        yield SourceText(item.text, source, item.labels)
+        yield from grammar_texts(options.limit or max(wanted, 1), seed=options.seed)
+    else:
+        source = _source_name(name)
+        raw = read_file(Path(name), options) if _is_file(name) else read_hub(name, options)
+        for item in raw:
+            yield SourceText(item.text, source, item.labels)

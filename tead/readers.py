@@ -270,7 +270,7 @@ def read_hub(name: str, options: CorpusOptions) -> Iterator[RawText]:
     repository, _, config = HUB_NAMES.get(name, name).partition(":")
     if repository.count("/") > 1 or re.search(r"[^\w./-]", repository):
         raise DataError(
-            f"{name}: neither a file, a known corpus (grammar, {', '.join(HUB_NAMES)}) "
+            f"{name}: neither a file, a known corpus (core, grammar, {', '.join(HUB_NAMES)}) "
             "nor a Hub data set like 'owner/name:config'"
         )
     try:

@@ -53,28 +53,6 @@ COLUMNS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
-class SourceText:
-    """One emotional text of a corpus.
-
-    Attributes:
-        text: repaired, on one line.
-        source: name of the corpus.
-        labels: emotions given by the corpus' own annotators, if any.
-        synthetic: made by a grammar, not written by a person or a language model.
-    """
-
-    text: str
-    source: str
-    labels: tuple[str, ...] = ()
-    synthetic: bool = False
-
-    @cached_property
-    def id(self) -> str:
-        """16 hexadecimal digits, a hash of source and text."""
-        return hashlib.sha256(f"{self.source}\0{self.text}".encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
 class Annotation:
     """What a reply says of a text (or what the offline annotator says).
 
@@ -99,6 +77,30 @@ class Annotation:
     def aus(self) -> Int8[np.ndarray, " units"]:
         """The action units as a one-hot vector (36)."""
         return aus_from_codes(self.au_codes)
+
+
+@dataclass(frozen=True)
+class SourceText:
+    """One emotional text of a corpus.
+
+    Attributes:
+        text: repaired, on one line.
+        source: name of the corpus.
+        labels: emotions given by the corpus' own annotators, if any.
+        synthetic: made by a grammar, not written by a person or a language model.
+        annotation: the corpus' own, where it has one.
+    """
+
+    text: str
+    source: str
+    labels: tuple[str, ...] = ()
+    synthetic: bool = False
+    annotation: Annotation | None = None
+
+    @cached_property
+    def id(self) -> str:
+        """16 hexadecimal digits, a hash of source and text."""
+        return hashlib.sha256(f"{self.source}\0{self.text}".encode()).hexdigest()[:16]
 
 
 def features() -> datasets.Features:

@@ -32,7 +32,7 @@ from expclip.tead import (
 )
 
 Start = Callable[..., LlmServer]
-OFFLINE = BuildPlan(corpus=CorpusOptions(limit=300))
+OFFLINE = BuildPlan(("grammar",), CorpusOptions(limit=300))
 TAGS = '{"emotions": ["joy", "pride", "relief"], "aus": ["AU6C", "AU12D"]}'
 SITUATIONS = '{"situations": ["A letter brings good news."]}'
 
@@ -94,7 +94,7 @@ def test_same_plan_gives_same_bytes(tead: Path, tmp_path: Path) -> None:
 
 
 def test_building_again_in_place_changes_nothing(tmp_path: Path) -> None:
-    plan = BuildPlan(corpus=CorpusOptions(limit=20))
+    plan = BuildPlan(("grammar",), CorpusOptions(limit=20))
     build(tmp_path / "out", plan)
     before = files(tmp_path / "out")
     build(tmp_path / "out", plan)

@@ -38,7 +38,7 @@ def of_pages(language: str) -> list[pytest.param]:
 @pytest.fixture(scope="module")
 def small_tead(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("docs") / "tead"
-    build(out, BuildPlan(corpus=CorpusOptions(limit=60)))
+    build(out, BuildPlan(("core",), CorpusOptions(limit=60)))
     return out
 
 
