@@ -12,14 +12,22 @@ from typing import Any
 
 from expclip.face.errors import DataError
 
-__all__ = ["FILE_SUFFIXES", "HUB_NAMES", "CorpusOptions", "RawText", "read_file", "read_hub"]
+__all__ = [
+    "FILE_SUFFIXES",
+    "GO_EMOTIONS",
+    "HUB_NAMES",
+    "CorpusOptions",
+    "RawText",
+    "read_file",
+    "read_hub",
+]
 
 FILE_SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".parquet")
 
 _TEXT_COLUMNS = ("text", "tweet", "sentence", "comment", "content", "utterance", "message")
 _LABEL_COLUMNS = ("emotions", "emotion", "labels", "label", "sentiment")
 
-_GO_EMOTIONS = (
+GO_EMOTIONS = (
     "admiration amusement anger annoyance approval caring confusion curiosity desire "
     "disappointment disapproval disgust embarrassment excitement fear gratitude grief joy love "
     "nervousness optimism pride realization relief remorse sadness surprise neutral"
@@ -228,7 +236,7 @@ def _go_emotions(cell: str) -> tuple[str, ...]:
     numbers = cell.split(",")
     if not all(number.isascii() and number.isdigit() and int(number) < 28 for number in numbers):
         return ()
-    return tuple(_GO_EMOTIONS[int(number)] for number in numbers)
+    return tuple(GO_EMOTIONS[int(number)] for number in numbers)
 
 
 def _as_labels(value: Any) -> tuple[str, ...]:
