@@ -9,7 +9,7 @@ from expclip.face import blendshapes_from_aus, render_face
 from expclip.face.files import write_atomically
 from expclip.tead import Prompts
 
-CARD_WIDTH, CARD_HEIGHT, FACE = 560, 210, 170
+CARD_WIDTH, CARD_HEIGHT, FACE = 560, 226, 170
 STYLES = {
     "text": "font-size:16px;fill:#1f2d3a;font-weight:600",
     "emotions": "font-size:14px;fill:#2d6f7e",

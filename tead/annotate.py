@@ -124,7 +124,11 @@ def _ask(
 
 
 def _read_tags(reply: str, last: bool) -> Annotation:
-    annotation = parse_reply(reply)
+    return replace(_checked(parse_reply(reply), last), situations=())
+
+
+def _checked(annotation: Annotation, last: bool) -> Annotation:
+    """Return an annotation with good tags and units, or raise what is wrong with them."""
     try:
         check_tags(annotation)
     except ParseError as error:
@@ -134,7 +138,7 @@ def _read_tags(reply: str, last: bool) -> Annotation:
         kept, dropped = drop_conflicts(annotation.actions)
         notes = tuple(f"{action}: dropped, in conflict with a stronger unit" for action in dropped)
         annotation = replace(annotation, actions=kept, notes=annotation.notes + notes)
-    return replace(annotation, situations=())
+    return annotation
 
 
 def _read_situations(reply: str, last: bool) -> tuple[str, ...]:
@@ -144,9 +148,9 @@ def _read_situations(reply: str, last: bool) -> tuple[str, ...]:
 
 
 def _read_all(reply: str, last: bool) -> Annotation:
-    situations = parse_reply(reply).situations
-    check_situations(situations)
-    return replace(_read_tags(reply, last), situations=situations)
+    annotation = _checked(parse_reply(reply), last)
+    check_situations(annotation.situations)
+    return annotation
 
 
 async def fill_journal(

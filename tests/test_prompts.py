@@ -16,7 +16,7 @@ from expclip.tead.validate import check_situations, check_tags
 def test_question_is_system_message_examples_and_text() -> None:
     messages = Prompts.load().messages("tags", {"text": "It rained {{all}} day."})
     roles = [message["role"] for message in messages]
-    assert roles == ["system", *["user", "assistant"] * 7, "user"]
+    assert roles == ["system", *["user", "assistant"] * 8, "user"]
     assert messages[-1]["content"] == "Text: It rained {{all}} day."
     for code in AU_CODES:
         assert f"\nAU{code} " in messages[0]["content"]

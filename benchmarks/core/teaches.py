@@ -99,9 +99,8 @@ def main() -> None:
     for name, hit in hits.items():
         low, high = np.percentile(hit[draws].mean(axis=1), [2.5, 97.5])
         rows = len(sets[name][1]) if name in sets else 0
-        print(
-            f"| {name} | {rows:,} | {hit.mean():.3f} ({low:.3f}-{high:.3f}) | {hit[felt].mean():.3f} |"
-        )
+        share = f"{hit.mean():.3f} ({low:.3f}-{high:.3f})"
+        print(f"| {name} | {rows:,} | {share} | {hit[felt].mean():.3f} |")
     gain = hits["core"].astype(float) - hits["grammar"]
     low, high = np.percentile(gain[draws].mean(axis=1), [2.5, 97.5])
     print(f"\ncore less grammar, paired: {gain.mean():+.3f} ({low:+.3f} to {high:+.3f})")

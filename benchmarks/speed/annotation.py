@@ -9,12 +9,12 @@ nothing, checks nothing and retries nothing.
 
 import argparse
 import asyncio
+import json
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Coroutine
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,16 @@ from servers.llm import LlmServer
 from expclip.tead import Journal, LlmOptions, OpenAIClient, Prompts, SourceText
 from expclip.tead.annotate import converse, fill_journal
 from expclip.tead.client import Dialect
+
+SHORT = Prompts(
+    {
+        **Prompts.load().templates,
+        "examples.jsonl": "",
+        "tags.txt": "### system\nGive emotions, aus, situations.\n### user\nText: {{text}}\n",
+        "single.txt": "### system\nGive emotions, aus, situations.\n### user\nText: {{text}}\n",
+    }
+)
+"""A question as short as those by which the peers were measured."""
 
 DISTILABEL_ROWS_PER_S = 233  # facts: distilabel 1.5.3, 256 in flight, its own run
 
@@ -50,11 +60,11 @@ async def bare(options: LlmOptions, bodies: list[dict[str, Any]]) -> None:
         await asyncio.gather(*map(ask, bodies))
 
 
-async def ours(options: LlmOptions, texts: list[SourceText], folder: str) -> None:
+async def ours(options: LlmOptions, texts: list[SourceText], prompts: Prompts, folder: str) -> None:
     """Annotate every text, each answer on disk before it is read."""
     transport = OpenAIClient(options)
     with Journal(Path(folder) / f"{time.monotonic_ns()}.sqlite") as journal:
-        await fill_journal(texts, Prompts.load(), options, transport, journal)
+        await fill_journal(texts, prompts, options, transport, journal)
     await transport.close()
 
 
@@ -76,29 +86,30 @@ def main() -> None:
 
     texts = [SourceText(f"Day {n}, and it still rains.", "speed") for n in range(args.rows)]
     with LlmServer(latency_s=args.latency) as server, tempfile.TemporaryDirectory() as folder:
-        options = LlmOptions("stand-in", server.base_url, in_flight=args.in_flight)
-        options = replace(options, single_call=True)  # one question a row, as the bare loop asks
-        bodies = [
-            Dialect().request(next(converse(text, Prompts.load(), options)), options)
-            for text in texts
-        ]
-        times: dict[str, list[float]] = {"bare": [], "ours": []}
-        for _ in range(args.repeats):
-            times["bare"].append(seconds(bare(options, bodies)))
-            times["ours"].append(seconds(ours(options, texts, folder)))
-    rates = {name: args.rows / statistics.median(taken) for name, taken in times.items()}
-    spread = {
-        name: f"{args.rows / max(t):.0f}-{args.rows / min(t):.0f}" for name, t in times.items()
-    }
+        # One question a row, as the bare loop asks, and as the peers were measured.
+        options = LlmOptions(
+            "stand-in", server.base_url, in_flight=args.in_flight, single_call=True
+        )
+        for name, prompts in (("our prompts", Prompts.load()), ("one short message", SHORT)):
+            questions = [next(converse(text, prompts, options)) for text in texts]
+            bodies = [Dialect().request(question, options) for question in questions]
+            times: dict[str, list[float]] = {"bare": [], "ours": []}
+            for _ in range(args.repeats):
+                times["bare"].append(seconds(bare(options, bodies)))
+                times["ours"].append(seconds(ours(options, texts, prompts, folder)))
+            report(f"{name}, {len(json.dumps(bodies[0])):,} bytes a question", args.rows, times)
+
+
+def report(title: str, rows: int, times: dict[str, list[float]]) -> None:
+    """Print rates and ratios."""
+    rates = {name: rows / statistics.median(taken) for name, taken in times.items()}
+    spread = {name: f"{rows / max(t):.0f}-{rows / min(t):.0f}" for name, t in times.items()}
+    print(title)
+    print(f"  bare loop over openai, aiohttp: {rates['bare']:5.0f} rows/s ({spread['bare']})")
+    print(f"  expclip, journal on:            {rates['ours']:5.0f} rows/s ({spread['ours']})")
+    print(f"  ratio to the bare loop: {rates['ours'] / rates['bare']:.2f} (target: 0.9)")
     print(
-        f"bare loop over openai, aiohttp transport: {rates['bare']:.0f} rows/s ({spread['bare']})"
-    )
-    print(
-        f"expclip, journal on:                      {rates['ours']:.0f} rows/s ({spread['ours']})"
-    )
-    print(f"ratio to the bare loop: {rates['ours'] / rates['bare']:.2f} (target: 0.9)")
-    print(
-        f"ratio to distilabel's {DISTILABEL_ROWS_PER_S} rows/s, measured elsewhere: "
+        f"  ratio to distilabel's {DISTILABEL_ROWS_PER_S} rows/s on another machine: "
         f"{rates['ours'] / DISTILABEL_ROWS_PER_S:.1f} (target: 3)"
     )
 
