@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from expclip.cli import render, tead
-from expclip.face.errors import ExpclipError
 
 __all__ = ["app", "main"]
 
@@ -38,12 +37,14 @@ def main() -> None:
     """Run the command line; a user's mistake is one line and exit status 2."""
     try:
         app()
-    except (ExpclipError, ValueError) as error:
+    except Exception as error:
+        from expclip.face.errors import ExpclipError  # late: --help needs no numpy
+
+        if not isinstance(error, ExpclipError | ValueError):
+            raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as end:
         if end.code == _INTERRUPTED:  # typer has caught Ctrl-C
             print("stopped: run the same command to go on", file=sys.stderr)
         raise
-    except BrokenPipeError:
-        sys.exit(141)

@@ -198,7 +198,7 @@ def _tell(out: Path, manifest: Mapping[str, Any], seconds: float) -> None:
     agreement = manifest["label_agreement"]
     if agreement:
         print(
-            f"human label among the tags: {agreement['any_tag']:.3f} of {agreement['rows']:,} "
+            f"corpus label among the tags: {agreement['any_tag']:.3f} of {agreement['rows']:,} "
             f"labelled rows (first tag: {agreement['first_tag']:.3f})"
         )
     for path in (*manifest["files"], "rejects.parquet", "README.md", "manifest.json"):

@@ -79,6 +79,12 @@ def test_every_exported_name_exists() -> None:
             assert hasattr(module, exported), f"expclip.{name}.{exported}"
 
 
+def test_help_needs_no_numpy() -> None:
+    code = "import sys, expclip.cli.main; print('numpy' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
 @pytest.mark.parametrize("module", ["expclip.face", "expclip.tead", "expclip.cli.main"])
 def test_heavy_libraries_are_imported_late(module: str) -> None:
     heavy = ("torch", "transformers", "datasets", "pandas", "openai", "pyarrow", "scipy")
