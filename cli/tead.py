@@ -44,7 +44,9 @@ def build(
         float, typer.Option(help="Of the sampling; below 0 leaves it to the server.")
     ] = 0.3,
     seed: Annotated[int, typer.Option(help="Of every random choice.")] = 0,
-    attempts: Annotated[int, typer.Option(help="Questions a row before it is rejected.")] = 3,
+    attempts: Annotated[
+        int, typer.Option(help="Times a question is asked before its row is rejected.")
+    ] = 5,
     in_flight: Annotated[int, typer.Option(help="Most requests open at a time.")] = 64,
     max_tokens: Annotated[int, typer.Option(help="Limit of one answer.")] = 2048,
     timeout: Annotated[float, typer.Option(help="Longest wait for one answer, seconds.")] = 120.0,

@@ -60,7 +60,7 @@ class LlmOptions:
     temperature: float | None = 0.3
     seed: int = 0
     max_tokens: int = 2048
-    attempts: int = 3
+    attempts: int = 5
     in_flight: int = 64
     timeout_s: float = 120.0
     patience_s: float = 60.0

@@ -213,8 +213,8 @@ class Scheduler:
             self._limiter.limited(wish_s or wait_s)
         else:
             self._note_failure(reason)
-        # A little later than the server wishes: not all in lockstep.
-        return wait_s if wish_s is None else wish_s * 1.02 + wait_s * 0.1
+        # When the server wishes, or a little later: not all in lockstep.
+        return wait_s if wish_s is None else wish_s + min(wish_s, wait_s) * 0.04
 
     def _backoff(self, key: bytes, retry: int) -> float:
         """Return the wait before a retry: doubling up to 20 s, with jitter, seeded by request."""

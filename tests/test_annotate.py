@@ -103,7 +103,7 @@ def test_an_empty_reply_is_asked_again_as_it_was(tmp_path: Path) -> None:
 
 def test_too_many_bad_replies_make_a_named_reject(tmp_path: Path) -> None:
     client = FakeClient(["what?", "who?", "{}"])
-    [reject] = annotate(tmp_path, client)
+    [reject] = annotate(tmp_path, client, LlmOptions("m", attempts=3))
     assert isinstance(reject, Rejected)
     assert (reject.text, reject.reply) == (TEXT, "{}")
     assert reject.reason.isidentifier()
@@ -112,7 +112,7 @@ def test_too_many_bad_replies_make_a_named_reject(tmp_path: Path) -> None:
 
 def test_a_conflict_that_stays_costs_the_weaker_unit(tmp_path: Path) -> None:
     conflict = '{"emotions": ["joy", "pride", "relief"], "aus": ["AU24B", "AU25C", "AU12C"]}'
-    row = good(annotate(tmp_path, FakeClient([conflict] * 3 + [SITUATIONS])))
+    row = good(annotate(tmp_path, FakeClient([conflict] * 5 + [SITUATIONS])))
     assert row.annotation.au_codes == ("AU25C", "AU12C")
     assert row.annotation.notes == ("AU24B: dropped, in conflict with a stronger unit",)
 

@@ -114,11 +114,11 @@ def test_all_faults_together_lose_rows_only_by_name(
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 256 kB."""
+    """A disk of 512 kB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], capture_output=True
+        ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", folder], capture_output=True
     )
     if mounted.returncode:
         pytest.skip("no disk can be mounted here")
@@ -143,7 +143,7 @@ def test_a_full_disk_is_one_line_and_nothing_answered_is_lost(
     before = server.stats()
     subprocess.run([*EXPCLIP, *arguments, str(tmp_path / "out")], check=True, capture_output=True)
     after = server.stats()
-    assert before["distinct_answered"] > 50
+    assert before["distinct_answered"] > 20
     asked_again = after["requests"] - len(after["asked"])
     assert asked_again <= 2 * 8  # what was on its way when the disk was full
     expect_right_rows(tmp_path / "out", 400)
@@ -151,7 +151,7 @@ def test_a_full_disk_is_one_line_and_nothing_answered_is_lost(
 
 def test_a_full_disk_stops_an_offline_build_with_one_line(small_disk: Path) -> None:
     done = subprocess.run(
-        [*EXPCLIP, "tead", "build", "--max-rows", "3000", "--out", str(small_disk / "out")],
+        [*EXPCLIP, "tead", "build", "--max-rows", "8000", "--out", str(small_disk / "out")],
         capture_output=True,
         text=True,
     )
