@@ -3,7 +3,6 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -35,7 +34,7 @@ class AnnotationProgress:
         )
         self._start = self._last = time.monotonic()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "AnnotationProgress":
         if self._console.is_terminal:
             self._bar.start()
             self._task = self._bar.add_task("annotating", total=None, told="")

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from expclip.face.errors import DataError
 
@@ -76,7 +76,7 @@ class Journal:
         except (sqlite3.Error, OSError) as error:
             raise self._failure(error) from None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Journal":
         return self
 
     def __exit__(self, *_: object) -> None:

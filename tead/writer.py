@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from expclip.face.files import write_atomically
 from expclip.tead.annotate import Rejected
@@ -59,7 +59,7 @@ class RowsWriter:
         """Hash of the rows so far, whatever their order."""
         return content_hash(self._digests)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> RowsWriter:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._files.__enter__()
         for names in self._names.values():
@@ -123,7 +123,7 @@ class RejectsWriter:
         self._schema = pa.schema([(name, pa.string()) for name in names])
         self._files = _ParquetFiles()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> RejectsWriter:
         self._files.__enter__()
         self._files.open(self._path, self._schema)
         return self
