@@ -2,7 +2,10 @@
 
 # ruff: noqa: RUF001  (damaged and full-width characters are what is tested)
 
+import subprocess
+import sys
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from servers.hub import HubServer
 
 from expclip.face.errors import DataError
 from expclip.tead import CorpusOptions, normalise, read_corpus, repair
@@ -209,3 +213,46 @@ def test_real_emoint_files_are_repaired() -> None:
     damaged = [item.text for item in corpus.texts if "ðŸ" in item.text or "â€" in item.text]
     assert damaged == []
     assert sum("😂" in item.text for item in corpus.texts) > 20
+
+
+def test_hub_data_set_is_read_with_the_names_of_its_labels(
+    hub: Callable[..., HubServer], tmp_path: Path
+) -> None:
+    server = hub()
+    code = """
+import sys
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from expclip.tead import CorpusOptions, read_corpus
+from expclip.face.errors import DataError
+
+features = Features({"text": Value("string"), "label": ClassLabel(names=["anger", "joy"])})
+train = Dataset.from_dict({"text": ["I won!", "Go away."], "label": [1, 0]}, features)
+test = Dataset.from_dict({"text": ["Lovely day."], "label": [1]}, features)
+DatasetDict(train=train, test=test).push_to_hub("expclip/moods", "plain")
+corpus = read_corpus(["expclip/moods:plain"])
+print([(item.text, item.labels, item.source) for item in corpus.texts])
+print(len(read_corpus(["expclip/moods:plain"], CorpusOptions(split="test")).texts))
+for name, options in (
+    ("expclip/moods:plain", CorpusOptions(split="dev")),
+    ("expclip/nowhere", CorpusOptions()),
+):
+    try:
+        read_corpus([name], options)
+    except DataError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=server.env(tmp_path), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    rows, few, split, missing = done.stdout.splitlines()
+    assert rows == str(
+        [
+            ("I won!", ("joy",), "expclip/moods:plain"),
+            ("Go away.", ("anger",), "expclip/moods:plain"),
+            ("Lovely day.", ("joy",), "expclip/moods:plain"),
+        ]
+    )
+    assert few == "1"
+    assert split == "expclip/moods:plain: no split 'dev', expected one of train, test"
+    assert missing.startswith("expclip/nowhere: not a file here, and not loaded from the Hub: ")
