@@ -46,6 +46,7 @@ _WORK = ".expclip"
 """Folder, inside the data set's, of what is not published: the journal and the plan."""
 
 _PLAN = f"{_WORK}/plan.json"
+_JOURNAL = f"{_WORK}/journal.sqlite"
 _SAMPLING = ("temperature", "seed", "single_call")
 _BATCH = 4096
 
@@ -184,7 +185,7 @@ def build(
     if plan.llm is None:
         return _write(out, plan, corpus, _annotate_offline(corpus.texts, plan.corpus.seed))
     prompts = plan.prompts or Prompts.load()
-    with Journal(out / _WORK / "journal.sqlite") as journal:
+    with Journal(out / _JOURNAL) as journal:
         if ask:
             asyncio.run(_fill(corpus, prompts, plan.llm, transport, journal, progress))
         return _write(out, plan, corpus, replay_journal(corpus.texts, prompts, plan.llm, journal))
@@ -229,7 +230,7 @@ def _claim(out: Path, plan: BuildPlan, overwrite: bool) -> None:
     """Record in the folder what is built there, or refuse if it is something else."""
     path = out / _PLAN
     identity = plan.identity()
-    if not overwrite and path.is_file():
+    if not overwrite and path.is_file() and _holds_work(out):
         before = _read_document(out)["identity"]
         for name in identity:
             if before.get(name) != identity[name]:
@@ -238,7 +239,7 @@ def _claim(out: Path, plan: BuildPlan, overwrite: bool) -> None:
                     f"{out}: holds a build with {changed}: "
                     "choose another folder, or replace it with --overwrite"
                 )
-    elif not overwrite and out.is_dir() and any(out.iterdir()):
+    elif not overwrite and not path.is_file() and out.is_dir() and any(out.iterdir()):
         raise DataError(f"{out}: not empty, and no build of expclip: choose another folder")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -251,6 +252,15 @@ def _claim(out: Path, plan: BuildPlan, overwrite: bool) -> None:
     }
     with write_atomically(path) as temporary:
         temporary.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+
+
+def _holds_work(out: Path) -> bool:
+    """Return whether a folder holds rows, or answers that were paid for."""
+    journal = out / _JOURNAL
+    if (out / "manifest.json").is_file() or not journal.is_file():
+        return (out / "manifest.json").is_file()
+    with Journal(journal) as opened:
+        return opened.counts().get(200, 0) > 0
 
 
 def _difference(name: str, before: Any, now: Any) -> str:

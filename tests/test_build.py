@@ -232,6 +232,16 @@ def test_another_plan_in_the_same_folder_is_refused(corpus: Path, tmp_path: Path
     assert [path.name for path in (out / "data").iterdir()] == ["m"]
 
 
+def test_a_run_that_got_no_answer_holds_no_folder(corpus: Path, tmp_path: Path) -> None:
+    plan = BuildPlan((str(corpus),), llm=LlmOptions("mistyped"))
+    with pytest.raises(ModelError):
+        build(tmp_path / "out", plan, transport=FakeClient([]))
+    right = replace(plan, llm=LlmOptions("right"))
+    assert build(tmp_path / "out", right, transport=FakeClient(fake))["counts"]["rows"] == 40
+    with pytest.raises(DataError, match="holds a build with llm 'right'"):
+        build(tmp_path / "out", plan, transport=FakeClient([]))
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(DataError, match="not empty, and no build of expclip"):
