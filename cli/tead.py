@@ -1,12 +1,14 @@
-"""`expclip tead`: build, replay, prompts, validate."""
+"""`expclip tead`: build, replay, prompts, validate, and what stands in files of its own."""
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from expclip.cli import compare, publish
 
 __all__ = ["app"]
 
@@ -15,6 +17,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+app.command(name="compare")(compare.compare)
+app.command(name="publish")(publish.publish)
 
 _OUT = Path("out/tead")
 
@@ -169,21 +174,55 @@ def prompts(
 @app.command()
 def validate(
     folder: Annotated[Path, typer.Argument(help="Folder of the data set.")] = _OUT,
+    flag: Annotated[
+        str | None,
+        typer.Option(
+            help="A plug-in, MODULE:FUNCTION: from a list of texts to True (toxic, say) or False."
+        ),
+    ] = None,
 ) -> None:
     """Check every row of a TEAD; exit status 1 if a rule is broken."""
     from expclip.tead import validate as validate_tead
 
-    found = validate_tead(folder)
+    found = validate_tead(folder, flag=_load_flag(flag) if flag else None)
     rows = ", ".join(f"{count:,} {split}" for split, count in found.rows.items())
     print(f"{folder}: {rows}; {found.units_per_row:.2f} action units a row")
     print(f"prototype agreement {found.prototype_share:.1%}; content {found.content_sha256[:16]}")
+    weakest = sorted(
+        (hits / count, tag) for tag, (hits, count) in found.prototypes.items() if count >= 50
+    )
+    if weakest:
+        told = ", ".join(f"{tag} {share:.0%}" for share, tag in weakest[:3])
+        print(f"furthest from their prototype, of the tags in 50 rows or more: {told}")
+    print(
+        f"AU1 in {found.au1_share:.1%} of rows; fewer than 2 units or more than 9 in "
+        f"{found.unusual_share:.1%}; letters not Latin {found.non_latin_share:.1%}"
+    )
+    print(f"nearly the same: {found.near_within:,} within a split, {found.near_across:,} across")
+    for pair in found.near_examples[:3]:
+        first, second = (repr(text[:100]) for text in pair.texts)
+        print(f"  {pair.similarity:.2f} {first} / {second}")
     if found.empty_units:
         print("never shown: " + " ".join(f"AU{code}" for code in found.empty_units))
+    for problem, (count, example) in found.warnings.items():
+        print(f"warning: {problem}: {count:,} rows, first {example}")
     for problem, (count, example) in found.errors.items():
         print(f"error: {problem}: {count:,} rows, first {example}")
     if not found.ok:
         raise typer.Exit(1)
     print("every row keeps every rule")
+
+
+def _load_flag(name: str) -> Callable[[Sequence[str]], Iterable[bool]]:
+    """Return the function that MODULE:FUNCTION names."""
+    from importlib import import_module
+
+    module, _, function = name.partition(":")
+    try:
+        found: Callable[[Sequence[str]], Iterable[bool]] = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"--flag {name}: {error}, expected MODULE:FUNCTION") from None
+    return found
 
 
 def _tell(out: Path, manifest: Mapping[str, Any], seconds: float) -> None:

@@ -3,6 +3,7 @@
 from expclip.tead.annotate import Annotated, Rejected
 from expclip.tead.build import OFFLINE, BuildPlan, build, read_plan
 from expclip.tead.client import FakeClient, LlmOptions, OpenAIClient
+from expclip.tead.compare import compare
 from expclip.tead.core import CORE_VERSION, CoreRow, find_alike, read_core
 from expclip.tead.corpus import Corpus, CorpusOptions, normalise, read_corpus, repair
 from expclip.tead.emotions import Prototype, matches_label, prototypes
@@ -11,6 +12,7 @@ from expclip.tead.journal import Journal
 from expclip.tead.offline import OFFLINE_VERSION, annotate_offline
 from expclip.tead.parsing import parse_reply, parse_situations
 from expclip.tead.prompts import PROMPT_NAMES, Prompts
+from expclip.tead.publish import Published, publish
 from expclip.tead.schema import COLUMNS, Annotation, SourceText, features
 from expclip.tead.validate import Validation, read_rows, split_of, validate
 
@@ -33,11 +35,13 @@ __all__ = [
     "OpenAIClient",
     "Prompts",
     "Prototype",
+    "Published",
     "Rejected",
     "SourceText",
     "Validation",
     "annotate_offline",
     "build",
+    "compare",
     "features",
     "find_alike",
     "grammar_texts",
@@ -46,6 +50,7 @@ __all__ = [
     "parse_reply",
     "parse_situations",
     "prototypes",
+    "publish",
     "read_core",
     "read_corpus",
     "read_plan",

@@ -1,5 +1,6 @@
 """The data set card: README.md of a TEAD, in the form the Hub reads."""
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,16 @@ from expclip.face.files import write_atomically
 from expclip.tead.corpus import CORE, GRAMMAR
 from expclip.tead.schema import COLUMNS, SPLITS
 
-__all__ = ["write_card"]
+__all__ = ["SUMMARY", "build_card", "card_metadata", "is_open", "write_card"]
+
+SUMMARY = (
+    "Each row is an emotional text with emotion tags, facial action units (FACS), 52 ARKit\n"
+    "blendshape weights, and situations that could cause the emotions. It follows the data\n"
+    "set described in *ExpCLIP: Bridging Text and Facial Expressions via Semantic\n"
+    "Alignment* (arXiv 2308.14448), which was not released; where the paper is silent, this\n"
+    "is a reconstruction."
+)
+"""What TEAD is."""
 
 _EMBEDDED = frozenset({CORE, GRAMMAR})
 """Corpora that are ours, and thus openly licensed."""
@@ -28,75 +38,127 @@ _MAKERS = {
     ),
 }
 
+_JOINERS = "\u200c\u200d"
+"""Invisible, but part of the spelling in some scripts and of joined emoji."""
+
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
 def write_card(
     path: Path, manifest: Mapping[str, Any], sample: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Write the card of a data set.
+    """Write the card of a data set with one configuration.
 
     Args:
         path: of the README.md.
         manifest: of the data set.
         sample: some of its rows, to be shown.
     """
-    parts = [
-        f"---\n{_metadata(manifest)}\n---\n",
-        "# TEAD: text, emotions, action units, blendshapes\n",
-        _summary(manifest),
-        _loading(manifest),
-        _columns(),
-        _counts(manifest),
-        _examples(sample),
-        _limits(manifest),
-    ]
     with write_atomically(path) as temporary:
-        temporary.write_text("\n".join(parts), "utf-8")
+        temporary.write_text(build_card([{**manifest, "sample": sample}]), "utf-8")
 
 
-def _metadata(manifest: Mapping[str, Any]) -> str:
+def build_card(
+    manifests: Sequence[Mapping[str, Any]],
+    *,
+    repo: str = "",
+    kept: Mapping[str, Any] | None = None,
+) -> str:
+    """Return the card of a data set with one configuration or several.
+
+    Args:
+        manifests: of the configurations, the default one first; under "sample" some rows.
+        repo: of the Hub, where it lies there: then with pictures in ``faces/``.
+        kept: metadata of another origin, kept where the card has none of its own.
+    """
+    metadata = {**(kept or {}), **card_metadata(manifests)}
+    parts = [
+        f"---\n{_yaml(metadata)}\n---\n",
+        "# TEAD: text, emotions, action units, blendshapes\n",
+        _summary(manifests, repo),
+        _loading(manifests, repo),
+        _columns(),
+        _counts(manifests),
+        *(_examples(manifest, repo, alone=len(manifests) == 1) for manifest in manifests),
+        _use(manifests),
+        _limits(manifests),
+    ]
+    return "\n".join(parts)
+
+
+def card_metadata(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what the Hub reads of the card."""
+    rows = sum(manifest["counts"]["rows"] for manifest in manifests)
+    return {
+        "pretty_name": "TEAD",
+        "language": ["en"],
+        "license": "cc-by-4.0" if is_open(manifests) else "other",
+        "task_categories": ["text-classification", "text-to-3d"],
+        "tags": ["facial expression", "FACS", "ARKit", "blendshapes", "emotion", "synthetic"],
+        "size_categories": [next((name for top, name in _SIZES if rows < top), "n>1M")],
+        "configs": [
+            {
+                "config_name": manifest["config"],
+                **({"default": True} if manifest is manifests[0] else {}),
+                "data_files": [
+                    {"split": split, "path": f"data/{manifest['config']}/{split}-*.parquet"}
+                    for split in SPLITS
+                ],
+            }
+            for manifest in manifests
+        ],
+    }
+
+
+def is_open(manifests: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether all texts are ours to license."""
+    return all(set(manifest["corpus"]["names"]) <= _EMBEDDED for manifest in manifests)
+
+
+def _yaml(metadata: Mapping[str, Any]) -> str:
     from huggingface_hub import DatasetCardData
 
-    config, rows = manifest["config"], manifest["counts"]["rows"]
-    embedded = set(manifest["corpus"]["names"]) <= _EMBEDDED
-    data_files = [{"split": split, "path": f"data/{config}/{split}-*.parquet"} for split in SPLITS]
-    card = DatasetCardData(
-        pretty_name="TEAD",
-        language=["en"],
-        license="cc-by-4.0" if embedded else "other",
-        task_categories=["text-classification", "text-to-3d"],
-        tags=["facial expression", "FACS", "ARKit", "blendshapes", "emotion", "synthetic"],
-        size_categories=[next((name for top, name in _SIZES if rows < top), "n>1M")],
-        configs=[{"config_name": config, "default": True, "data_files": data_files}],
-    )
-    return card.to_yaml().strip()
+    return DatasetCardData(**metadata).to_yaml().strip()
 
 
-def _summary(manifest: Mapping[str, Any]) -> str:
-    annotator, corpora = manifest["annotator"]["llm"], manifest["corpus"]["names"]
+def _summary(manifests: Sequence[Mapping[str, Any]], repo: str) -> str:
+    where = "`manifests/` says" if repo else "`manifest.json` says"
+    versions = sorted({str(manifest["expclip"]) for manifest in manifests})
     made = [
-        "Each row is an emotional text with emotion tags, facial action units (FACS), 52 ARKit\n"
-        "blendshape weights, and situations that could cause the emotions. It follows the data\n"
-        "set described in *ExpCLIP: Bridging Text and Facial Expressions via Semantic\n"
-        "Alignment* (arXiv 2308.14448), which was not released; where the paper is silent, this\n"
-        "is a reconstruction.\n",
-        f"Made by expclip {manifest['expclip']}; `manifest.json` says with which parameters.\n",
-        f"- Texts: {_escape(', '.join(corpora))}.",
+        f"{SUMMARY}\n",
+        f"Made by expclip {_escape(', '.join(versions))}; {where} with which parameters.\n",
     ]
-    made += [f"- {_MAKERS[name]}" for name in (CORE, GRAMMAR) if name in corpora]
-    if annotator in _OFFLINE:
-        made += [f"- {_MAKERS[name]}" for name in ["offline"] if name in annotator]
-    else:
-        made.append(f"- Annotated by the language model `{_escape(annotator)}`.")
+    if len(manifests) > 1:
+        made.append("Each configuration is one annotator's view of its texts.")
+    for manifest in manifests:
+        annotator, corpora = manifest["annotator"]["llm"], manifest["corpus"]["names"]
+        if len(manifests) > 1:
+            made.append(f"\n### `{manifest['config']}`\n")
+        made.append(f"- Texts: {_escape(', '.join(corpora))}.")
+        made += [f"- {_MAKERS[name]}" for name in (CORE, GRAMMAR) if name in corpora]
+        if annotator in _OFFLINE:
+            made += [f"- {_MAKERS[name]}" for name in ["offline"] if name in annotator]
+        else:
+            made.append(f"- Annotated by the language model {_code(annotator)}.")
+            prompts = manifest["annotator"]["prompt_version"]
+            made.append(f"- Prompts: version {_code(prompts)} of `expclip tead prompts`.")
     return "\n".join([*made, ""])
 
 
-def _loading(manifest: Mapping[str, Any]) -> str:
-    return (
-        "```python\nfrom datasets import load_dataset\n\n"
-        f'tead = load_dataset("PATH_OR_REPOSITORY", "{manifest["config"]}")\n```\n'
-    )
+def _loading(manifests: Sequence[Mapping[str, Any]], repo: str) -> str:
+    name, *others = [manifest["config"] for manifest in manifests]
+    lines = [f'tead = load_dataset("{repo or "PATH_OR_REPOSITORY"}", "{name}")']
+    lines += [f'other = load_dataset("{repo}", "{other}")' for other in others[:1]]
+    if repo:
+        lines.append(f'rows = load_dataset("{repo}", "{name}", split="train", streaming=True)')
+    code = "\n".join(lines)
+    text = f"```python\nfrom datasets import load_dataset\n\n{code}\n```\n"
+    if repo:
+        text += (
+            f"\nA local folder `{repo}` would be taken first: beside a clone of that name, write\n"
+            f"`hf://datasets/{repo}`.\n"
+        )
+    return text
 
 
 def _columns() -> str:
@@ -104,40 +166,73 @@ def _columns() -> str:
     return "\n".join(["## Columns\n", "| column | holds |", "|---|---|", *lines, ""])
 
 
-def _counts(manifest: Mapping[str, Any]) -> str:
-    counts = manifest["counts"]
-    lines = [f"| {split} | {counts[split]:,} |" for split in SPLITS]
-    lines += [f"| rejected: {_escape(name)} | {n:,} |" for name, n in counts["rejects"].items()]
-    lines += [f"| left out: {_escape(name)} | {n:,} |" for name, n in counts["left_out"].items()]
-    return "\n".join(["## Counts\n", "| rows | |", "|---|---|", *lines, ""])
+def _counts(manifests: Sequence[Mapping[str, Any]]) -> str:
+    table: dict[str, list[str]] = {}
+    for column, manifest in enumerate(manifests):
+        counts = manifest["counts"]
+        found = {split: counts[split] for split in SPLITS}
+        for title, key in (("rejected", "rejects"), ("left out", "left_out")):
+            found |= {f"{title}: {_escape(name)}": n for name, n in counts[key].items()}
+        for name, n in found.items():
+            table.setdefault(name, ["0"] * len(manifests))[column] = f"{n:,}"
+    names = [f" `{m['config']}` " for m in manifests] if len(manifests) > 1 else [" "]
+    lines = [f"| {name} | {' | '.join(numbers)} |" for name, numbers in table.items()]
+    head = [f"| rows |{'|'.join(names)}|", "|---" * (len(manifests) + 1) + "|"]
+    return "\n".join(["## Counts\n", *head, *lines, ""])
 
 
-def _examples(sample: Sequence[Mapping[str, Any]]) -> str:
+def _examples(manifest: Mapping[str, Any], repo: str, *, alone: bool) -> str:
+    config = manifest["config"]
     lines = [
         f"| {_escape(row['text'][:200])} | {_escape(', '.join(row['emotions']))} "
-        f"| {' '.join(row['au_codes'])} |"
-        for row in sample
+        f"| {_escape(' '.join(row['au_codes']))} |"
+        for row in manifest.get("sample", ())
     ]
-    return "\n".join(["## Some rows\n", "| text | emotions | units |", "|---|---|---|", *lines, ""])
+    title = "## Some rows\n" if alone else f"## Some rows of `{config}`\n"
+    picture = [f"![Faces of some rows](faces/{config}.png)\n"] if repo and lines else []
+    return "\n".join([title, *picture, "| text | emotions | units |", "|---|---|---|", *lines, ""])
 
 
-def _limits(manifest: Mapping[str, Any]) -> str:
+def _use(manifests: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        "## Use\n",
+        "- Meant for: learning and measuring how text and facial expression go together; driving",
+        "  animated characters; comparing annotators.",
+        "- Not meant for: reading what real people feel from their faces, or judging people.",
+    ]
+    if is_open(manifests):
+        lines.append("- Licence: CC BY 4.0.")
+    return "\n".join([*lines, ""])
+
+
+def _limits(manifests: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         "## Limits\n",
         "- The choice of 36 units and the rule from units to blendshapes are reconstructions.",
         "- The faces are what an annotator thinks a face would show, not measured faces.",
     ]
-    if "offline" in manifest["annotator"]["llm"]:
-        lines.append("- The annotator knows words, not meaning: irony and context escape it.")
-    if not set(manifest["corpus"]["names"]) <= _EMBEDDED:
+    if any("offline" in manifest["annotator"]["llm"] for manifest in manifests):
+        lines.append("- The offline annotator knows words, not meaning: irony escapes it.")
+    if not is_open(manifests):
         lines.append("- The texts keep the terms of the corpora they come from.")
     return "\n".join([*lines, ""])
 
 
+def _code(text: str) -> str:
+    """Return a text as code, whatever is in it."""
+    return f"`{' '.join(text.split()).replace('`', chr(39))}`"
+
+
 def _escape(text: str) -> str:
     """Return a text that stays one cell of a Markdown table, and shows as it is."""
-    for mark in "\\`*_[]<>|#":
-        text = text.replace(
-            mark, f"\\{mark}" if mark not in "<>" else {"<": "&lt;", ">": "&gt;"}[mark]
-        )
+    text = "".join(char for char in text if char in _JOINERS or _is_visible(char))
+    for mark in "\\`*_[]|#~$":
+        text = text.replace(mark, f"\\{mark}")
+    for mark, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(mark, entity)
     return " ".join(text.split())
+
+
+def _is_visible(char: str) -> bool:
+    """Return whether a character shows: no control, and no mark that turns the direction."""
+    return char.isspace() or unicodedata.category(char)[0] != "C"

@@ -1,27 +1,47 @@
 """What a good annotation and a good data set must fulfil.
 
 `check_tags` and `check_situations` are asked of every reply; `validate` reads a
-finished TEAD and checks all its rows again, whoever built it.
+finished TEAD and checks all its rows again, whoever built it. What breaks a rule is an
+error; what a user should know of before trusting a score is a warning.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from expclip.face import AU_CODES, AU_INDEX, BLENDSHAPES, find_conflicts, parse_action
 from expclip.face.errors import DataError, ParseError
 from expclip.tead.corpus import normalise
-from expclip.tead.emotions import prototypes
+from expclip.tead.duplicates import find_near_duplicates
+from expclip.tead.emotions import Prototype, prototypes
+from expclip.tead.language import count_letters
 from expclip.tead.schema import COLUMNS, SPLITS, Annotation, content_hash, row_digest
 
-__all__ = ["Validation", "check_situations", "check_tags", "read_rows", "split_of", "validate"]
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "Flag",
+    "NearPair",
+    "Validation",
+    "check_situations",
+    "check_tags",
+    "read_batches",
+    "read_manifest",
+    "read_rows",
+    "split_of",
+    "validate",
+]
+
+Flag = Callable[[Sequence[str]], Iterable[bool]]
+"""A plug-in that tells of each of some texts whether it is, say, toxic."""
 
 NEUTRAL = frozenset({"neutral", "neutrality", "calm", "indifference", "none"})
 """First tags whose face may show no action unit."""
@@ -30,6 +50,9 @@ _TAGS = range(3, 6)
 _SITUATIONS = range(1, 4)
 _SHORTEST_SITUATION = 8  # characters; some scripts say much in few
 _TRAIN_SHARE = 0.9
+_USUAL_UNITS = range(2, 10)
+_EXAMPLES = 5
+_FLAG_AT_ONCE = 256
 
 
 def split_of(text: str) -> str:
@@ -78,6 +101,15 @@ def check_situations(situations: tuple[str, ...]) -> None:
             raise ParseError("situations", f"{situation!r} is no sentence")
 
 
+@dataclass(frozen=True, slots=True)
+class NearPair:
+    """Two rows whose texts are nearly the same, with the similarity (0..1)."""
+
+    ids: tuple[str, str]
+    texts: tuple[str, str]
+    similarity: float
+
+
 @dataclass
 class Validation:
     """What was found in a data set.
@@ -85,19 +117,35 @@ class Validation:
     Attributes:
         rows: number of rows by split.
         errors: what must not be, with the number of rows and a first example.
+        warnings: what a user should know of, likewise.
         units: number of rows that show each action unit.
-        empty_units: units that no row shows.
         prototype_share: share of rows whose face agrees with the prototype of one of
             its tags (Jaccard at least 0.3, and at least half of the prototype's units).
+        prototypes: by first tag, the rows that agree with that tag's own prototype, and
+            all rows with that first tag.
         units_per_row: mean number of units.
+        unusual_share: share of rows with fewer than 2 units or more than 9.
+        near_within: rows nearly the same as an earlier one of their split.
+        near_across: rows of a later split nearly the same as one of an earlier split.
+        near_examples: the most similar pairs, those across splits first.
+        non_latin_share: share of letters that are not Latin.
+        flagged: rows that the plug-in flags; None without a plug-in.
         content_sha256: hash of the content.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     errors: dict[str, tuple[int, str]] = field(default_factory=dict)
+    warnings: dict[str, tuple[int, str]] = field(default_factory=dict)
     units: dict[int, int] = field(default_factory=dict)
     prototype_share: float = 0.0
+    prototypes: dict[str, tuple[int, int]] = field(default_factory=dict)
     units_per_row: float = 0.0
+    unusual_share: float = 0.0
+    near_within: int = 0
+    near_across: int = 0
+    near_examples: tuple[NearPair, ...] = ()
+    non_latin_share: float = 0.0
+    flagged: int | None = None
     content_sha256: str = ""
 
     @property
@@ -106,46 +154,144 @@ class Validation:
         return tuple(code for code in AU_CODES if not self.units.get(code))
 
     @property
+    def au1_share(self) -> float:
+        """Share of rows that show AU1, which language models are fond of."""
+        return self.units.get(1, 0) / max(sum(self.rows.values()), 1)
+
+    @property
     def ok(self) -> bool:
         """Whether no row breaks a rule."""
         return not self.errors
 
 
-def validate(folder: str | Path) -> Validation:
+def validate(folder: str | Path, *, flag: Flag | None = None) -> Validation:
     """Check every row of a TEAD folder.
+
+    Args:
+        folder: the data set.
+        flag: a plug-in, asked of all texts, some hundred at a time.
 
     Raises:
         DataError: the folder is no TEAD, or one of its files is missing or broken.
+        ValueError: the plug-in does not answer with one value for each text.
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
-    found = Validation(rows=Counter(), units=Counter())
-    problems: dict[str, list[str]] = {}
-    texts: dict[str, str] = {}
-    agreeing = judged = 0
+    tally = _Tally()
 
     def rows() -> Iterator[Mapping[str, Any]]:
-        nonlocal agreeing, judged
         for row in read_rows(folder):
-            found.rows[row["split"]] += 1
-            for problem in _problems(row, texts):
-                problems.setdefault(problem, []).append(row["id"])
-            codes = {AU_CODES[index] for index in np.flatnonzero(row["aus"])}
-            for code in codes:
-                found.units[code] += 1
-            agreement = _agrees(row["emotions"], codes)
-            judged += agreement is not None
-            agreeing += agreement is True
+            tally.add(row)
             yield row
 
-    found.content_sha256 = content_hash(map(row_digest, rows()))
-    total = sum(found.rows.values())
-    found.units_per_row = sum(found.units.values()) / total if total else 0.0
-    found.prototype_share = agreeing / judged if judged else 0.0
-    found.errors = {name: (len(ids), ids[0]) for name, ids in sorted(problems.items())}
-    if found.content_sha256 != manifest["content_sha256"]:
+    digest = content_hash(map(row_digest, rows()))
+    found = tally.finish(flag)
+    found.content_sha256 = digest
+    if digest != manifest["content_sha256"]:
+        total = sum(found.rows.values())
         found.errors["content differs from the manifest's hash"] = (total, "manifest.json")
     return found
+
+
+class _Tally:
+    """Counts what is found row by row, then what only all rows together show."""
+
+    def __init__(self) -> None:
+        self._rows: Counter[str] = Counter()
+        self._units: Counter[int] = Counter()
+        self._agreement: Counter[bool | None] = Counter()
+        self._first_tags: dict[str, list[bool]] = {}
+        self._unusual = 0
+        self._letters = np.zeros(2, np.int64)  # not Latin, all
+        self._problems: dict[str, list[str]] = {}
+        self._notable: dict[str, list[str]] = {}
+        self._seen: dict[str, str] = {}
+        self._ids: list[str] = []
+        self._texts: list[str] = []
+        self._splits: list[str] = []
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Look at a row by itself."""
+        self._rows[row["split"]] += 1
+        self._ids.append(row["id"])
+        self._texts.append(row["text"])
+        self._splits.append(row["split"])
+        for problem in _problems(row, self._seen):
+            self._problems.setdefault(problem, []).append(row["id"])
+        codes = _codes_of(row)
+        self._units.update(codes)
+        self._unusual += len(codes) not in _USUAL_UNITS
+        self._agreement[_agrees(row["emotions"], codes)] += 1
+        first = prototypes().get(row["emotions"][0]) if row["emotions"] else None
+        if first and first.units:
+            self._first_tags.setdefault(first.emotion, []).append(_fits(first, codes))
+        foreign, letters = count_letters(row["text"])
+        self._letters += (foreign, letters)
+        if foreign * 2 > letters:
+            self._note("most letters are not Latin", row["id"])
+
+    def finish(self, flag: Flag | None) -> Validation:
+        """Return what was found."""
+        total = max(sum(self._rows.values()), 1)
+        found = Validation(
+            rows=self._rows,
+            units=self._units,
+            units_per_row=sum(self._units.values()) / total,
+            unusual_share=self._unusual / total,
+            prototype_share=self._agreement[True]
+            / max(self._agreement[True] + self._agreement[False], 1),
+            prototypes={tag: (sum(hits), len(hits)) for tag, hits in self._first_tags.items()},
+            non_latin_share=float(self._letters[0] / max(self._letters[1], 1)),
+        )
+        self._compare_texts(found)
+        if flag is not None:
+            found.flagged = self._ask(flag)
+        found.errors, found.warnings = (
+            {name: (len(ids), ids[0]) for name, ids in sorted(names.items())}
+            for names in (self._problems, self._notable)
+        )
+        return found
+
+    def _note(self, name: str, id: str) -> None:
+        self._notable.setdefault(name, []).append(id)
+
+    def _compare_texts(self, found: Validation) -> None:
+        """Find texts that are nearly the same, within a split and across."""
+        pairs = find_near_duplicates(self._texts)
+        splits = np.array(self._splits)
+        across = splits[pairs.first] != splits[pairs.second]
+        leaks = np.unique(pairs.second[across])
+        found.near_across = len(leaks)
+        found.near_within = len(np.unique(pairs.second[~across]))
+        for row in leaks.tolist():
+            self._note("nearly the same text in another split", self._ids[row])
+        order = np.lexsort((pairs.second, -pairs.similarity, ~across))[:_EXAMPLES]
+        found.near_examples = tuple(
+            NearPair(
+                (self._ids[first], self._ids[second]),
+                (self._texts[first], self._texts[second]),
+                float(similarity),
+            )
+            for first, second, similarity in zip(
+                pairs.first[order], pairs.second[order], pairs.similarity[order], strict=True
+            )
+        )
+
+    def _ask(self, flag: Flag) -> int:
+        """Return how many texts a plug-in flags."""
+        count = 0
+        for start in range(0, len(self._texts), _FLAG_AT_ONCE):
+            texts = self._texts[start : start + _FLAG_AT_ONCE]
+            answers = list(flag(texts))
+            if len(answers) != len(texts):
+                raise ValueError(
+                    f"the plug-in gave {len(answers)} answers for {len(texts)} texts, "
+                    "expected one for each"
+                )
+            for offset in np.flatnonzero(np.asarray(answers, bool)).tolist():
+                self._note("flagged by the plug-in", self._ids[start + offset])
+                count += 1
+        return count
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -172,6 +318,16 @@ def read_rows(folder: Path) -> Iterator[dict[str, Any]]:
     Raises:
         DataError: a file is missing or broken, or lacks a column.
     """
+    for batch in read_batches(folder, tuple(COLUMNS)):
+        yield from batch.to_pylist()
+
+
+def read_batches(folder: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield some columns of a TEAD folder as Arrow batches, train first.
+
+    Raises:
+        DataError: a file is missing or broken, or lacks a column.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -186,8 +342,7 @@ def read_rows(folder: Path) -> Iterator[dict[str, Any]]:
                 missing = COLUMNS.keys() - set(file.schema_arrow.names)
                 if missing:
                     raise DataError(f"{path}: no column {', '.join(sorted(missing))}")
-                for batch in file.iter_batches(2048, columns=list(COLUMNS)):
-                    yield from batch.to_pylist()
+                yield from file.iter_batches(2048, columns=list(columns))
             except (pa.ArrowException, OSError) as error:
                 raise DataError(f"{path}: not a sound Parquet file ({error})") from None
 
@@ -215,7 +370,7 @@ def _check_row(row: Mapping[str, Any]) -> None:
     actions = tuple(map(parse_action, row["au_codes"]))
     check_tags(Annotation(tuple(row["emotions"]), actions))
     check_situations(tuple(row["situations"]))
-    if {action.code for action in actions} != {AU_CODES[i] for i in np.flatnonzero(row["aus"])}:
+    if {action.code for action in actions} != _codes_of(row):
         raise ParseError("au_codes and aus differ", row["id"])
 
 
@@ -227,15 +382,19 @@ def _check_vectors(row: Mapping[str, Any]) -> None:
         raise ParseError("blendshapes are not 52 weights in 0..1", row["id"])
 
 
+def _codes_of(row: Mapping[str, Any]) -> set[int]:
+    """Return the codes of a row's vector of units; numbers beyond the 36 are another rule's."""
+    return {AU_CODES[index] for index in np.flatnonzero(row["aus"][: len(AU_CODES)])}
+
+
 def _agrees(emotions: Iterable[str], codes: set[int]) -> bool | None:
     """Return whether a face fits one of its tags' prototypes; None if none is known."""
     known = [prototypes()[tag] for tag in emotions if tag in prototypes()]
     known = [prototype for prototype in known if prototype.units]
-    if not known:
-        return None
-    return any(
-        len(codes & set(prototype.units)) * 2 >= len(prototype.units)
-        and len(codes & face) >= 0.3 * len(codes | face)
-        for prototype in known
-        for face in [{*prototype.units, *prototype.optional}]
-    )
+    return any(_fits(prototype, codes) for prototype in known) if known else None
+
+
+def _fits(prototype: Prototype, codes: set[int]) -> bool:
+    face = {*prototype.units, *prototype.optional}
+    half = len(codes & set(prototype.units)) * 2 >= len(prototype.units)
+    return half and len(codes & face) >= 0.3 * len(codes | face)

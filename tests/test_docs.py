@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from servers.hub import HubServer
 from servers.llm import LlmServer
 
 from expclip.tead import BuildPlan, CorpusOptions, build
@@ -57,15 +58,27 @@ def absolute(word: str) -> str:
 
 
 def run(command: list[str], folder: Path) -> str:
-    env = os.environ | {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1"}
+    env = {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1"} | os.environ
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
 
 
 @pytest.mark.parametrize("block", of_pages("sh"))
-def test_commands_run(block: str, desk: Path, llm_server: Callable[..., LlmServer]) -> None:
+def test_commands_run(
+    block: str,
+    desk: Path,
+    llm_server: Callable[..., LlmServer],
+    hub: Callable[..., HubServer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     server = llm_server() if OLLAMA in block else None
+    if "publish" in block:
+        for name, value in hub().env(desk / "hf").items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    if "build" not in block:  # what an earlier block has built
+        shutil.copytree(desk / "out" / "tead", desk / "out" / "mine")
     for line in block.splitlines():
         words = shlex.split(line, comments=True)
         if words[0] == "make":
