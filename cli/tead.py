@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from expclip.cli import compare, publish
+from expclip.cli import augment, compare, publish, report
 
 __all__ = ["app"]
 
@@ -18,7 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+app.command(name="augment")(augment.augment)
 app.command(name="compare")(compare.compare)
+app.command(name="report")(report.report)
 app.command(name="publish")(publish.publish)
 
 _OUT = Path("out/tead")

@@ -1,6 +1,7 @@
 """TEAD: emotional text, tags, action units, situations and blendshape weights."""
 
 from expclip.tead.annotate import Annotated, Rejected
+from expclip.tead.augment import augment, augment_tead
 from expclip.tead.build import OFFLINE, BuildPlan, build, read_plan
 from expclip.tead.client import FakeClient, LlmOptions, OpenAIClient
 from expclip.tead.compare import compare
@@ -13,6 +14,7 @@ from expclip.tead.offline import OFFLINE_VERSION, annotate_offline
 from expclip.tead.parsing import parse_reply, parse_situations
 from expclip.tead.prompts import PROMPT_NAMES, Prompts
 from expclip.tead.publish import Published, publish
+from expclip.tead.report import write_report
 from expclip.tead.schema import COLUMNS, Annotation, SourceText, features
 from expclip.tead.validate import Validation, read_rows, split_of, validate
 
@@ -40,6 +42,8 @@ __all__ = [
     "SourceText",
     "Validation",
     "annotate_offline",
+    "augment",
+    "augment_tead",
     "build",
     "compare",
     "features",
@@ -58,4 +62,5 @@ __all__ = [
     "repair",
     "split_of",
     "validate",
+    "write_report",
 ]

@@ -325,6 +325,8 @@ def _remove_others(out: Path, config: str) -> None:
     for folder in (out / "data").iterdir():
         if folder.name != config:
             shutil.rmtree(folder)
+    for manifest in out.glob("manifest-*.json"):  # of augmented texts, which are no more
+        manifest.unlink()
 
 
 def _rows(items: Sequence[Annotated], plan: BuildPlan) -> list[dict[str, Any]]:

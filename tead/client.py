@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from expclip.face.errors import ModelError, ParseError
 from expclip.tead.prompts import Message, answer_schema
@@ -166,6 +166,7 @@ class ConnectionLost(ModelError):
     """No HTTP answer came: refused, cut, or timed out."""
 
 
+@runtime_checkable
 class Transport(Protocol):
     """Sends the body of a request, returns whatever HTTP answer comes."""
 
