@@ -213,6 +213,11 @@ def _limits(manifests: Sequence[Mapping[str, Any]]) -> str:
     ]
     if any("offline" in manifest["annotator"]["llm"] for manifest in manifests):
         lines.append("- The offline annotator knows words, not meaning: irony escapes it.")
+    if any(GRAMMAR in manifest["corpus"]["names"] for manifest in manifests):
+        lines.append(
+            "- Texts of the grammar resemble each other, also across the splits: measure on rows\n"
+            "  with `synthetic` false."
+        )
     if not is_open(manifests):
         lines.append("- The texts keep the terms of the corpora they come from.")
     return "\n".join([*lines, ""])
