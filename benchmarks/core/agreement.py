@@ -14,9 +14,10 @@ import numpy as np
 
 from expclip.face import ACTION_UNITS, aus_from_codes
 from expclip.tead import prototypes
+from expclip.tead.agreement import cohen_kappa, jaccard
 
 USED = 0.02
-"""A unit counts towards the mean if more than so many rows of both annotations show it."""
+"""A unit counts towards the mean if more than so many rows show it, on average of both."""
 
 DRAWS = 2000
 
@@ -25,21 +26,6 @@ def read(path: Path) -> dict[str, dict]:
     """Return the annotations of a file by key."""
     rows = map(json.loads, path.read_text("utf-8").splitlines())
     return {row["key"]: row for row in rows}
-
-
-def kappas(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return Cohen's kappa of each column of two 0/1 matrices (rows, units); NaN if undefined."""
-    agreed = (first == second).mean(axis=0)
-    p, q = first.mean(axis=0), second.mean(axis=0)
-    chance = p * q + (1 - p) * (1 - q)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(chance < 1, (agreed - chance) / (1 - chance), np.nan)
-
-
-def jaccard(first: list[str], second: list[str]) -> float:
-    """Return the share of tags that both give among those that either gives."""
-    a, b = set(first), set(second)
-    return len(a & b) / len(a | b)
 
 
 def main() -> None:
@@ -55,7 +41,7 @@ def main() -> None:
     first, second = (
         np.array([aus_from_codes(rows[key]["aus"]) for key in keys]) for rows in (one, two)
     )
-    values = kappas(first, second)
+    values = cohen_kappa(first, second)
     share = (first.mean(axis=0) + second.mean(axis=0)) / 2
     used = share > USED
     print(f"{len(keys)} rows annotated twice, blind\n")
@@ -66,22 +52,20 @@ def main() -> None:
         print(f"| AU{unit.code} {unit.name} | {kappa:.2f} | {p:.1%} | {q:.1%} |")
     rng = np.random.default_rng(0)
     draws = rng.integers(0, len(keys), (DRAWS, len(keys)))
-    means = [np.nanmean(kappas(first[draw], second[draw])[used]) for draw in draws]
+    means = [np.nanmean(cohen_kappa(first[draw], second[draw])[used]) for draw in draws]
     low, high = np.percentile(means, [2.5, 97.5])
     print(
         f"\nmean kappa over {used.sum()} units used in more than {USED:.0%} of rows: "
         f"{np.nanmean(values[used]):.3f} (95 % interval {low:.3f} to {high:.3f})"
     )
     print(f"mean kappa weighted by use: {np.nansum(values * share) / share.sum():.3f}")
-    tags = [jaccard(one[key]["emotions"], two[key]["emotions"]) for key in keys]
+    tags = [jaccard(set(one[key]["emotions"]), set(two[key]["emotions"])) for key in keys]
     same = np.mean([one[key]["emotions"][0] == two[key]["emotions"][0] for key in keys])
     near = np.mean([one[key]["emotions"][0] in two[key]["emotions"] for key in keys])
     print(f"tag Jaccard {np.mean(tags):.3f}; same first tag {same:.3f}; first tag among the")
     print(f"other's tags {near:.3f} ({len(prototypes())} emotions to choose from)")
-    units = [
-        jaccard(one[key]["aus"], two[key]["aus"]) if one[key]["aus"] else np.nan for key in keys
-    ]
-    print(f"unit Jaccard, intensity and side included: {np.nanmean(units):.3f}")
+    units = [jaccard(set(one[key]["aus"]), set(two[key]["aus"])) for key in keys if one[key]["aus"]]
+    print(f"unit Jaccard, intensity and side included: {np.mean(units):.3f}")
 
 
 if __name__ == "__main__":

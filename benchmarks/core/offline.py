@@ -15,7 +15,11 @@ import numpy as np
 
 from expclip.face import aus_from_codes
 from expclip.tead import annotate_offline, matches_label, read_core, read_corpus
+from expclip.tead.agreement import cohen_kappa
 from expclip.tead.readers import GO_EMOTIONS
+
+USED = 0.02
+"""A unit counts towards the mean kappa if more than so many rows show it."""
 
 
 def report(name: str, tags: Sequence[Sequence[str]], labels: Sequence[Sequence[str]]) -> None:
@@ -55,12 +59,10 @@ def against_core() -> None:
     pairs = [(set(a.emotions), set(b.emotions)) for a, b in zip(mine, theirs, strict=True)]
     tags = np.mean([len(a & b) / len(a | b) for a, b in pairs])
     first, second = (
-        np.array([aus_from_codes(one.au_codes) for one in side], bool) for side in (theirs, mine)
+        np.array([aus_from_codes(one.au_codes) for one in side]) for side in (theirs, mine)
     )
-    agreed, chance = (first == second).mean(0), np.zeros(first.shape[1])
-    p, q = first.mean(0), second.mean(0)
-    chance = p * q + (1 - p) * (1 - q)
-    kappa = ((agreed - chance) / (1 - chance))[(p > 0.02) & (q > 0.02)]
+    both_use = (first.mean(0) > USED) & (second.mean(0) > USED)
+    kappa = cohen_kappa(first, second)[both_use]
     print(f"\n{len(rows)} rows of core: same first tag {same:.3f}, tag Jaccard {tags:.3f},")
     print(f"mean kappa {kappa.mean():.3f} over {len(kappa)} units that both use in over 2 %")
 
