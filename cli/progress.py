@@ -15,11 +15,7 @@ _LINE_EVERY_S = 10.0
 
 
 class AnnotationProgress:
-    """Shows the rows annotated so far, per second, and what the server did.
-
-    Args:
-        total: number of rows, if it is known.
-    """
+    """Shows the rows annotated so far, per second, and what the server did."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)

@@ -5,8 +5,9 @@ from expclip.tead.augment import augment, augment_tead
 from expclip.tead.build import OFFLINE, BuildPlan, build, read_plan
 from expclip.tead.client import FakeClient, LlmOptions, OpenAIClient
 from expclip.tead.compare import compare
-from expclip.tead.core import CORE_VERSION, CoreRow, find_alike, read_core
+from expclip.tead.core import CORE_VERSION, CoreRow, read_core
 from expclip.tead.corpus import Corpus, CorpusOptions, normalise, read_corpus, repair
+from expclip.tead.duplicates import find_near_duplicates
 from expclip.tead.emotions import Prototype, matches_label, prototypes
 from expclip.tead.grammar import GRAMMAR_VERSION, grammar_texts
 from expclip.tead.journal import Journal
@@ -47,7 +48,7 @@ __all__ = [
     "build",
     "compare",
     "features",
-    "find_alike",
+    "find_near_duplicates",
     "grammar_texts",
     "matches_label",
     "normalise",

@@ -7,8 +7,6 @@ model, and reviewed; no text is taken from anywhere.
 
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -27,7 +25,6 @@ __all__ = [
     "TRAITS",
     "CoreRow",
     "emotion_words",
-    "find_alike",
     "read_core",
     "words_of",
 ]
@@ -123,26 +120,6 @@ def words_of(text: str) -> list[str]:
 def emotion_words(text: str) -> list[str]:
     """Return the words of a text that name an emotion or its plain signs, by a short list."""
     return [word for word in words_of(text) if _EMOTION_WORD.fullmatch(word)]
-
-
-def find_alike(texts: Iterable[str], least: float) -> Iterator[tuple[int, int, float]]:
-    """Yield pairs of texts whose word trigrams have a Jaccard similarity of at least ``least``.
-
-    Exact: by an index of trigrams, not by MinHash.
-    """
-    index: dict[tuple[str, ...], list[int]] = {}
-    grams: list[set[tuple[str, ...]]] = []
-    for number, text in enumerate(texts):
-        words = words_of(text)
-        mine: set[tuple[str, ...]] = set(zip(words, words[1:], words[2:], strict=False))
-        shared = Counter(other for gram in mine for other in index.get(gram, ()))
-        for other, count in shared.items():
-            jaccard = count / len(mine | grams[other])
-            if jaccard >= least:
-                yield other, number, jaccard
-        for gram in mine:
-            index.setdefault(gram, []).append(number)
-        grams.append(mine)
 
 
 def _parse_row(where: str, line: str, theme: str) -> CoreRow:

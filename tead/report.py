@@ -23,7 +23,6 @@ import numpy as np
 from expclip.face import ACTION_UNITS, AU_INDEX, BLENDSHAPES, parse_action
 from expclip.face.errors import DataError, ParseError
 from expclip.face.files import write_atomically
-from expclip.tead.duplicates import find_near_duplicates
 from expclip.tead.validate import Validation, read_manifest, read_rows, validate
 
 __all__ = ["write_report"]
@@ -58,8 +57,7 @@ def _pack(folder: Path) -> tuple[bytes, bytes]:
     """Return what the page shows, as JSON, and the weights of all faces, a byte each."""
     found = validate(folder)
     columns, faces = _read_columns(folder)
-    near = find_near_duplicates(columns["text"])  # `found` has counts, the page needs the rows
-    columns["near"] = np.union1d(near.first, near.second).tolist()
+    columns["near"] = list(found.near_rows)
     columns["au_codes"]["unit"] = [_unit(code) for code in columns["au_codes"]["names"]]
     data = {
         "manifest": read_manifest(folder),

@@ -6,6 +6,7 @@ again.
 """
 
 import asyncio
+import json
 import random
 from collections import deque
 from collections.abc import Mapping
@@ -253,8 +254,6 @@ class Scheduler:
 
 def _words(body: bytes) -> str:
     """Return the message in the body of an error, or its beginning."""
-    import json
-
     try:
         document = json.loads(body)
         error = document.get("error", document)

@@ -128,6 +128,7 @@ class Validation:
         near_within: rows nearly the same as an earlier one of their split.
         near_across: rows of a later split nearly the same as one of an earlier split.
         near_examples: the most similar pairs, those across splits first.
+        near_rows: all rows nearly the same as another, by place in the order of `read_rows`.
         non_latin_share: share of letters that are not Latin.
         flagged: rows that the plug-in flags; None without a plug-in.
         content_sha256: hash of the content.
@@ -144,6 +145,7 @@ class Validation:
     near_within: int = 0
     near_across: int = 0
     near_examples: tuple[NearPair, ...] = ()
+    near_rows: tuple[int, ...] = ()
     non_latin_share: float = 0.0
     flagged: int | None = None
     content_sha256: str = ""
@@ -258,6 +260,7 @@ class _Tally:
     def _compare_texts(self, found: Validation) -> None:
         """Find texts that are nearly the same, within a split and across."""
         pairs = find_near_duplicates(self._texts)
+        found.near_rows = tuple(np.union1d(pairs.first, pairs.second).tolist())
         splits = np.array(self._splits)
         across = splits[pairs.first] != splits[pairs.second]
         leaks = np.unique(pairs.second[across])

@@ -14,7 +14,7 @@ from expclip.tead import (
     CoreRow,
     Prompts,
     build,
-    find_alike,
+    find_near_duplicates,
     prototypes,
     read_core,
     read_rows,
@@ -73,7 +73,7 @@ def test_every_unit_is_shown_in_20_rows_and_no_conflict(rows: tuple[CoreRow, ...
 
 
 def test_no_two_texts_are_alike(rows: tuple[CoreRow, ...]) -> None:
-    assert list(find_alike((row.text.text for row in rows), 0.7)) == []
+    assert list(find_near_duplicates([row.text.text for row in rows], 0.7)) == []
 
 
 def test_words_are_many_and_openings_differ(rows: tuple[CoreRow, ...]) -> None:
@@ -116,8 +116,8 @@ def test_worked_examples_of_the_prompts_are_rows_of_core(rows: tuple[CoreRow, ..
 
 def test_alike_texts_are_found() -> None:
     texts = ["one two three four five", "Other words here entirely", "One, two, three, four!"]
-    assert list(find_alike(texts, 0.5)) == [(0, 2, pytest.approx(2 / 3))]
-    assert list(find_alike(texts, 0.7)) == []
+    assert list(find_near_duplicates(texts, 0.5)) == [(0, 2, pytest.approx(2 / 3))]
+    assert list(find_near_duplicates(texts, 0.7)) == []
 
 
 @pytest.mark.parametrize(

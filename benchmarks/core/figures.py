@@ -14,7 +14,7 @@ import numpy as np
 from expclip.face import ACTION_UNITS, blendshapes_from_actions, find_conflicts
 from expclip.face.files import write_atomically
 from expclip.face.render import render_contact_sheet
-from expclip.tead import CoreRow, find_alike, prototypes, read_core
+from expclip.tead import CoreRow, find_near_duplicates, prototypes, read_core
 from expclip.tead.core import REGISTERS, TRAITS, emotion_words, words_of
 
 SHEET_ROWS = 48
@@ -36,7 +36,7 @@ def print_figures(rows: tuple[CoreRow, ...]) -> None:
     words = [words_of(text) for text in texts]
     forms = {word for text in words for word in text}
     openings = Counter(" ".join(text[:5]) for text in words)
-    alike = max((similar for *_, similar in find_alike(texts, 0.2)), default=0.0)
+    alike = max((similar for *_, similar in find_near_duplicates(texts, 0.2)), default=0.0)
     named = np.array([len(emotion_words(text)) for text in texts])
     units = np.array([len(row.annotation.actions) for row in rows])
     opening, times = openings.most_common(1)[0]
