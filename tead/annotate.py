@@ -187,9 +187,19 @@ async def fill_journal(
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(work())
-    except* ExpclipError as failures:
-        raise failures.exceptions[0] from None
+    except ExceptionGroup as failures:
+        # Not `except*`: up to Python 3.11.3 what is raised inside of it is wrapped again.
+        known = failures.subgroup(ExpclipError)
+        if known is None:
+            raise
+        raise _first(known) from None
     return scheduler.tally
+
+
+def _first(failures: ExceptionGroup[Exception]) -> Exception:
+    """Return the first exception of a group, however deep it lies."""
+    first = failures.exceptions[0]
+    return _first(first) if isinstance(first, ExceptionGroup) else first
 
 
 async def _hold(
