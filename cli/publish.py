@@ -37,6 +37,7 @@ def publish(
     Other configurations there stay. Stopped at any moment, the same command goes on where
     it was. Log in first with `hf auth login`, or set HF_TOKEN.
     """
+    from expclip.tead.checkout import renew_checkout
     from expclip.tead.publish import publish as publish_tead
 
     found = publish_tead(
@@ -57,6 +58,8 @@ def publish(
         print(f"next: the same without --dry-run publishes to {found.url}")
         return
     _tell(found, repo)
+    if renewed := renew_checkout(repo, found.configs, Path()):
+        print(f"{renewed}: names {', '.join(found.configs)} now: commit it")
 
 
 def _tell(found: "Published", repo: str) -> None:

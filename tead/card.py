@@ -1,12 +1,12 @@
 """The data set card: README.md of a TEAD, in the form the Hub reads."""
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from expclip.face.files import write_atomically
-from expclip.tead.corpus import CORE, GRAMMAR
+from expclip.tead.corpus import CORE, GRAMMAR, is_visible
+from expclip.tead.figures import FIGURES
 from expclip.tead.schema import COLUMNS, SPLITS
 
 __all__ = ["SUMMARY", "build_card", "card_metadata", "is_open", "write_card"]
@@ -38,9 +38,7 @@ _MAKERS = {
     ),
 }
 
-_JOINERS = "\u200c\u200d"
-"""Invisible, but part of the spelling in some scripts and of joined emoji."""
-
+_LONGEST = 200  # characters of a text, or of a name
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -67,11 +65,14 @@ def build_card(
     """Return the card of a data set with one configuration or several.
 
     Args:
-        manifests: of the configurations, the default one first; under "sample" some rows.
-        repo: of the Hub, where it lies there: then with pictures in ``faces/``.
+        manifests: of the configurations, the default one first; under "sample" some rows,
+            under "figures" the names of its figures.
+        repo: of the Hub, where it lies there: then with pictures, in ``faces/`` and
+            ``figures/``.
         kept: metadata of another origin, kept where the card has none of its own.
     """
     metadata = {**(kept or {}), **card_metadata(manifests)}
+    alone = len(manifests) == 1
     parts = [
         f"---\n{_yaml(metadata)}\n---\n",
         "# TEAD: text, emotions, action units, blendshapes\n",
@@ -79,11 +80,12 @@ def build_card(
         _loading(manifests, repo),
         _columns(),
         _counts(manifests),
-        *(_examples(manifest, repo, alone=len(manifests) == 1) for manifest in manifests),
+        *(_figures(manifest, repo, alone) for manifest in manifests),
+        *(_examples(manifest, repo, alone) for manifest in manifests),
         _use(manifests),
         _limits(manifests),
     ]
-    return "\n".join(parts)
+    return "\n".join(filter(None, parts))
 
 
 def card_metadata(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -126,7 +128,7 @@ def _summary(manifests: Sequence[Mapping[str, Any]], repo: str) -> str:
     versions = sorted({str(manifest["expclip"]) for manifest in manifests})
     made = [
         f"{SUMMARY}\n",
-        f"Made by expclip {_escape(', '.join(versions))}; {where} with which parameters.\n",
+        f"Made by expclip {', '.join(map(_cell, versions))}; {where} with which parameters.\n",
     ]
     if len(manifests) > 1:
         made.append("Each configuration is one annotator's view of its texts.")
@@ -134,7 +136,7 @@ def _summary(manifests: Sequence[Mapping[str, Any]], repo: str) -> str:
         annotator, corpora = manifest["annotator"]["llm"], manifest["corpus"]["names"]
         if len(manifests) > 1:
             made.append(f"\n### `{manifest['config']}`\n")
-        made.append(f"- Texts: {_escape(', '.join(corpora))}.")
+        made.append(f"- Texts: {', '.join(map(_cell, corpora))}.")
         made += [f"- {_MAKERS[name]}" for name in (CORE, GRAMMAR) if name in corpora]
         if annotator in _OFFLINE:
             made += [f"- {_MAKERS[name]}" for name in ["offline"] if name in annotator]
@@ -155,8 +157,8 @@ def _loading(manifests: Sequence[Mapping[str, Any]], repo: str) -> str:
     text = f"```python\nfrom datasets import load_dataset\n\n{code}\n```\n"
     if repo:
         text += (
-            f"\nA local folder `{repo}` would be taken first: beside a clone of that name, write\n"
-            f"`hf://datasets/{repo}`.\n"
+            f"\nA local folder `{repo}` would be taken first, such as one in a clone of the code;\n"
+            f"`hf://datasets/{repo}` always means this repository.\n"
         )
     return text
 
@@ -172,7 +174,7 @@ def _counts(manifests: Sequence[Mapping[str, Any]]) -> str:
         counts = manifest["counts"]
         found = {split: counts[split] for split in SPLITS}
         for title, key in (("rejected", "rejects"), ("left out", "left_out")):
-            found |= {f"{title}: {_escape(name)}": n for name, n in counts[key].items()}
+            found |= {f"{title}: {_cell(name)}": n for name, n in counts[key].items()}
         for name, n in found.items():
             table.setdefault(name, ["0"] * len(manifests))[column] = f"{n:,}"
     names = [f" `{m['config']}` " for m in manifests] if len(manifests) > 1 else [" "]
@@ -181,11 +183,24 @@ def _counts(manifests: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(["## Counts\n", *head, *lines, ""])
 
 
-def _examples(manifest: Mapping[str, Any], repo: str, *, alone: bool) -> str:
+def _figures(manifest: Mapping[str, Any], repo: str, alone: bool) -> str:
+    config, names = manifest["config"], manifest.get("figures", ())
+    if not repo or not names:
+        return ""
+    title = "## In figures\n" if alone else f"## `{config}` in figures\n"
+    links = [
+        f"![{title} of {config}](figures/{config}/{name}.svg)\n"
+        for name, title in FIGURES.items()
+        if name in names
+    ]
+    return "\n".join([title, *links])
+
+
+def _examples(manifest: Mapping[str, Any], repo: str, alone: bool) -> str:
     config = manifest["config"]
     lines = [
-        f"| {_escape(row['text'][:200])} | {_escape(', '.join(row['emotions']))} "
-        f"| {_escape(' '.join(row['au_codes']))} |"
+        f"| {_cell(row['text'])} | {_cell(', '.join(row['emotions']))} "
+        f"| {_cell(' '.join(row['au_codes']))} |"
         for row in manifest.get("sample", ())
     ]
     title = "## Some rows\n" if alone else f"## Some rows of `{config}`\n"
@@ -225,19 +240,20 @@ def _limits(manifests: Sequence[Mapping[str, Any]]) -> str:
 
 def _code(text: str) -> str:
     """Return a text as code, whatever is in it."""
+    text = "".join(char for char in text[:_LONGEST] if is_visible(char))
     return f"`{' '.join(text.split()).replace('`', chr(39))}`"
+
+
+def _cell(text: str) -> str:
+    """Return what a text begins with, escaped."""
+    return _escape(text[:_LONGEST])
 
 
 def _escape(text: str) -> str:
     """Return a text that stays one cell of a Markdown table, and shows as it is."""
-    text = "".join(char for char in text if char in _JOINERS or _is_visible(char))
+    text = "".join(char for char in text if is_visible(char))
     for mark in "\\`*_[]|#~$":
         text = text.replace(mark, f"\\{mark}")
     for mark, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(mark, entity)
     return " ".join(text.split())
-
-
-def _is_visible(char: str) -> bool:
-    """Return whether a character shows: no control, and no mark that turns the direction."""
-    return char.isspace() or unicodedata.category(char)[0] != "C"

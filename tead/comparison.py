@@ -14,12 +14,12 @@ from expclip.face import ACTION_UNITS
 from expclip.face.errors import DataError
 from expclip.face.files import write_atomically
 from expclip.tead.compare import MEASURES, Comparison, Estimate, PairAgreement
+from expclip.tead.svg import FAINT, INK, build_svg, draw_dot, draw_line, draw_text
 
 __all__ = ["comparison_json", "comparison_markdown", "comparison_svg", "write_comparison"]
 
 _SHARES = frozenset({"same_first_tag", "first_tag_among"})
-_FIRST, _SECOND, _INK, _FAINT, _GRID = "#1b7f8c", "#d9732f", "#22303a", "#7b8a94", "#e3e8eb"
-_FONT = "font-family:system-ui,'Segoe UI','DejaVu Sans',sans-serif"
+_FIRST, _SECOND, _GRID = "#1b7f8c", "#d9732f", "#e3e8eb"
 _ROW, _TOP, _BOTTOM, _WIDTH = 22.0, 132.0, 46.0, 1080.0
 _KAPPA, _SHARE = (270.0, 640.0), (710.0, 1040.0)  # from left to right edge of the two panels
 _LOWEST = -0.2
@@ -105,18 +105,11 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 def comparison_svg(pair: PairAgreement, rows: int) -> str:
     """Return a picture of a pair: kappa with its interval, and prevalence, unit by unit."""
     bottom = _TOP + _ROW * len(ACTION_UNITS)
-    width, height = f"{_WIDTH:g}", f"{bottom + _BOTTOM:g}"
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" style="{_FONT}" role="img">',
-        f"<title>{_cell(pair.first.name)} and {_cell(pair.second.name)}</title>",
-        f'<rect width="{width}" height="{height}" fill="#fff"/>',
-        *_heading(pair, rows),
-        *_axes(pair, bottom),
-    ]
+    parts = [*_heading(pair, rows), *_axes(pair, bottom)]
     for place in range(len(ACTION_UNITS)):
         parts += _unit(pair, place)
-    return "\n".join([*parts, "</svg>\n"])
+    title = f"{pair.first.name} and {pair.second.name}"
+    return build_svg(_WIDTH, bottom + _BOTTOM, title, parts)
 
 
 def _set_rows(comparison: Comparison) -> Iterator[list[str]]:
@@ -197,39 +190,27 @@ def _picture_names(comparison: Comparison) -> list[str]:
 # The picture
 
 
-def _text(x: float, y: float, text: str, size: int = 13, fill: str = _INK, more: str = "") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{fill}" {more}>{text}</text>'
-
-
-def _line(x: tuple[float, float], y: tuple[float, float], stroke: str, width: float = 1.0) -> str:
-    ends = f'x1="{x[0]:.1f}" y1="{y[0]:.1f}" x2="{x[1]:.1f}" y2="{y[1]:.1f}"'
-    return f'<line {ends} stroke="{stroke}" stroke-width="{width}" stroke-linecap="round"/>'
-
-
-def _dot(x: float, y: float, fill: str, radius: float = 4.5) -> str:
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{fill}"/>'
-
-
 def _heading(pair: PairAgreement, rows: int) -> Iterator[str]:
     names = pair.first.name, pair.second.name
-    first, second = (_cell(name[:40]) for name in names)
-    yield _text(32.0, 40.0, f"{first} and {second}", 22, more='font-weight="650"')
+    yield draw_text(
+        32.0, 40.0, " and ".join(name[:40] for name in names), 22, more='font-weight="650"'
+    )
     told = [
         f"mean kappa {_told(pair.measures['mean_kappa'])}",
         f"tag Jaccard {pair.measures['tag_jaccard'].value:.3f}",
         f"same first tag {pair.measures['same_first_tag'].value:.1%}",
         f"blendshapes RMS {pair.measures['blendshape_rms'].value:.3f}",
     ]
-    yield _text(32.0, 64.0, f"{rows:,} texts  ·  {'  ·  '.join(told)}", 13, _FAINT)
+    yield draw_text(32.0, 64.0, f"{rows:,} texts  ·  {'  ·  '.join(told)}", 13, FAINT)
     left, right = _KAPPA[0], _SHARE[0]
-    first, second = (_cell(name[:22]) for name in names)
+    first, second = (name[:22] for name in names)
     bold = 'font-weight="600"'
-    yield _text(left, 96.0, "Cohen's kappa, 95 % interval", more=bold)
-    yield _text(right, 96.0, "share of texts that show the unit", more=bold)
-    yield _dot(right + 6, 110.0, _FIRST, 5.5)
-    yield _text(right + 16, 114.0, first, 12)
-    yield _dot(right + 176, 110.0, _SECOND, 3.5)
-    yield _text(right + 186, 114.0, second, 12)
+    yield draw_text(left, 96.0, "Cohen's kappa, 95 % interval", more=bold)
+    yield draw_text(right, 96.0, "share of texts that show the unit", more=bold)
+    yield draw_dot(right + 6, 110.0, _FIRST, 5.5)
+    yield draw_text(right + 16, 114.0, first, 12)
+    yield draw_dot(right + 176, 110.0, _SECOND, 3.5)
+    yield draw_text(right + 186, 114.0, second, 12)
 
 
 def _axes(pair: PairAgreement, bottom: float) -> Iterator[str]:
@@ -240,32 +221,32 @@ def _axes(pair: PairAgreement, bottom: float) -> Iterator[str]:
     middle = 'text-anchor="middle"'
     for tick in (-0.2, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
         x = _kappa_x(tick)
-        yield _line((x, x), (_TOP, bottom), _FAINT if tick == 0 else _GRID)
-        yield _text(x, bottom + 20, f"{tick:.1f}", 11, _FAINT, middle)
+        yield draw_line((x, x), (_TOP, bottom), FAINT if tick == 0 else _GRID)
+        yield draw_text(x, bottom + 20, f"{tick:.1f}", 11, FAINT, middle)
     for step in range(5):
         x = _share_x(top * step / 4, top)
-        yield _line((x, x), (_TOP, bottom), _GRID)
-        yield _text(x, bottom + 20, f"{top * step / 4:.0%}", 11, _FAINT, middle)
+        yield draw_line((x, x), (_TOP, bottom), _GRID)
+        yield draw_text(x, bottom + 20, f"{top * step / 4:.0%}", 11, FAINT, middle)
 
 
 def _unit(pair: PairAgreement, place: int) -> Iterator[str]:
     unit, kappa = ACTION_UNITS[place], pair.kappa[place]
     y = _TOP + _ROW * (place + 0.5)
     shares = pair.first.prevalence[place], pair.second.prevalence[place]
-    fill = _INK if any(shares) else _FAINT
-    yield _text(80.0, y + 4, f"AU{unit.code}", 12, fill, 'text-anchor="end" font-weight="600"')
-    yield _text(90.0, y + 4, unit.name, 12, fill)
+    fill = INK if any(shares) else FAINT
+    yield draw_text(80.0, y + 4, f"AU{unit.code}", 12, fill, 'text-anchor="end" font-weight="600"')
+    yield draw_text(90.0, y + 4, unit.name, 12, fill)
     if not any(shares):
-        yield _text(_share_x(0.0, 1.0) + 6, y + 4, "never shown", 11, _FAINT)
+        yield draw_text(_share_x(0.0, 1.0) + 6, y + 4, "never shown", 11, FAINT)
         return
     if not math.isnan(kappa.value):
         low, high = _kappa_x(kappa.low), _kappa_x(kappa.high)
-        yield _line((low, high), (y, y), "#8fa3ae", 2.5)
-        yield _dot(_kappa_x(kappa.value), y, _INK)
+        yield draw_line((low, high), (y, y), "#8fa3ae", 2.5)
+        yield draw_dot(_kappa_x(kappa.value), y, INK)
     first, second = (_share_x(share, _most_shown(pair)) for share in shares)
-    yield _line((first, second), (y, y), "#b9c4ca", 2.5)
-    yield _dot(first, y, _FIRST, 5.5)  # the larger below, so that both are seen
-    yield _dot(second, y, _SECOND, 3.5)
+    yield draw_line((first, second), (y, y), "#b9c4ca", 2.5)
+    yield draw_dot(first, y, _FIRST, 5.5)  # the larger below, so that both are seen
+    yield draw_dot(second, y, _SECOND, 3.5)
 
 
 def _most_shown(pair: PairAgreement) -> float:

@@ -17,7 +17,16 @@ from expclip.face.errors import DataError
 from expclip.tead.readers import FILE_SUFFIXES, CorpusOptions, read_file, read_hub
 from expclip.tead.schema import SourceText
 
-__all__ = ["CORE", "GRAMMAR", "Corpus", "CorpusOptions", "normalise", "read_corpus", "repair"]
+__all__ = [
+    "CORE",
+    "GRAMMAR",
+    "Corpus",
+    "CorpusOptions",
+    "is_visible",
+    "normalise",
+    "read_corpus",
+    "repair",
+]
 
 CORE = "core"
 """Name of the embedded corpus that was written and annotated row by row."""
@@ -27,6 +36,8 @@ GRAMMAR = "grammar"
 
 EMBEDDED_ROWS = 50_000
 """The grammar fills up to so many texts."""
+
+_JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True)
@@ -88,11 +99,20 @@ def repair(text: str, *, mask: bool = False) -> str:
     if not text.isascii():
         text = ftfy.fix_text(text, uncurl_quotes=False, fix_character_width=False)
     if not text.isprintable():
-        text = "".join(" " if c.isspace() else c for c in text if c.isspace() or _is_visible(c))
+        text = "".join(" " if c.isspace() else c for c in text if is_visible(c))
     if mask:
         text = re.sub(r"(?<!\w)@\w+", "@user", text)
         text = re.sub(r"(?i)\b(?:https?://|www\.)\S+", "http", text)
     return " ".join(text.split())
+
+
+def is_visible(char: str) -> bool:
+    """Return whether a character shows, is space, or joins others as their spelling wants.
+
+    Joiners hold emoji together, and are letters' business in some scripts. Controls and
+    marks that turn the direction of writing do not show.
+    """
+    return char.isspace() or char in _JOINERS or unicodedata.category(char)[0] != "C"
 
 
 def normalise(text: str) -> str:
@@ -104,12 +124,6 @@ def normalise(text: str) -> str:
     if folded.isascii():
         return "".join(filter(str.isalnum, folded))
     return "".join(c for c in folded if c.isalnum() or unicodedata.category(c) in ("So", "Mn"))
-
-
-def _is_visible(character: str) -> bool:
-    # Zero-width joiners hold emoji together; other format characters (Cf) are, above
-    # all, the marks that turn the direction of writing.
-    return character == "\u200d" or unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cn")
 
 
 def _source_name(name: str) -> str:

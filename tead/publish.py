@@ -6,6 +6,7 @@ data/<config>/*.parquet     rows
 rejects/<config>.parquet    texts without a usable answer
 manifests/<config>.json     what made them, and some rows for the card
 faces/<config>.png          some of the faces
+figures/<config>/*.svg      what is in it: units, emotions, lengths
 README.md, croissant.json   the card and the metadata, of all configurations
 """
 
@@ -26,6 +27,7 @@ from expclip.face.errors import DataError, ModelError
 from expclip.face.render import encode_png, render_contact_sheet
 from expclip.tead.card import build_card
 from expclip.tead.croissant import build_croissant
+from expclip.tead.figures import FIGURES, Tally, draw_figures
 from expclip.tead.hub import Content, HubRepo, State, content_size, is_held
 from expclip.tead.schema import SPLITS, content_hash, row_digest
 from expclip.tead.validate import read_manifest, read_rows
@@ -53,6 +55,7 @@ class Published:
         unchanged: files that the repository held already.
         deleted: files of an earlier build of the same configuration.
         card: the README.md.
+        configs: all configurations that the repository holds then, the default one first.
         checked: rows that came back from the Hub as they were built.
     """
 
@@ -63,6 +66,7 @@ class Published:
     unchanged: tuple[str, ...]
     deleted: tuple[str, ...]
     card: str
+    configs: tuple[str, ...]
     checked: int = 0
 
 
@@ -153,8 +157,10 @@ def _read_folder(folder: Path) -> _Built:
     rows: list[tuple[str, bytes]] = []
     sample: list[dict[str, Any]] = []
     faces: dict[str, dict[str, Any]] = {}
+    tally = Tally()
     for row in read_rows(folder):
         rows.append((row["id"], row_digest(row)))
+        tally.add(row)
         if len(sample) < _SAMPLE:
             sample.append({name: row[name] for name in _SHOWN} | {"text": row["text"][:_LONGEST]})
         if len(rows) <= _FACES_FROM and len(faces) < _FACES:
@@ -169,7 +175,9 @@ def _read_folder(folder: Path) -> _Built:
     files: dict[str, Content] = {path.relative_to(folder).as_posix(): path for path in paths}
     if (folder / "rejects.parquet").is_file():
         files[f"rejects/{config}.parquet"] = folder / "rejects.parquet"
-    manifest = {**manifest, "sample": sample}
+    figures = draw_figures(tally, config)
+    files |= {f"figures/{config}/{name}.svg": svg.encode() for name, svg in figures.items()}
+    manifest = {**manifest, "figures": list(figures), "sample": sample}
     files[f"manifests/{config}.json"] = _json(manifest)
     files[f"faces/{config}.png"] = _draw(list(faces.values()))
     return _Built(manifest, files, rows)
@@ -240,7 +248,8 @@ def _complete(manifest: Any, where: str) -> dict[str, Any]:
         words += [manifest["content_sha256"], manifest["expclip"], manifest["config"]]
         for row in manifest.get("sample", ()):
             words += [row["text"], *row["emotions"], *row["au_codes"]]
-        sound = all(isinstance(number, int) for number in numbers)
+        known = set(manifest.get("figures", ())) <= FIGURES.keys()
+        sound = known and all(isinstance(number, int) for number in numbers)
         sound = sound and all(isinstance(word, str) for word in words)
         sound = sound and bool(_CONFIG.fullmatch(manifest["config"]))
     except (KeyError, TypeError, AttributeError):
@@ -263,6 +272,7 @@ class _Change:
     unchanged: tuple[str, ...]
     deleted: tuple[str, ...]
     card: str
+    configs: tuple[str, ...]
 
     @property
     def any(self) -> bool:
@@ -270,7 +280,7 @@ class _Change:
 
     def published(self, revision: str, checked: int = 0) -> Published:
         sizes = {path: content_size(content) for path, content in self.files.items()}
-        told = (self.unchanged, self.deleted, self.card, checked)
+        told = (self.unchanged, self.deleted, self.card, self.configs, checked)
         return Published(self.built.config, self.url, revision, sizes, *told)
 
 
@@ -287,7 +297,7 @@ def _plan(built: _Built, hub: HubRepo, state: State, default: bool) -> _Change:
         "README.md": card.encode("utf-8"),
     }
     same = {path for path, content in files.items() if is_held(content, state.files.get(path))}
-    mine = (f"data/{config}/", f"rejects/{config}.parquet")
+    mine = (f"data/{config}/", f"figures/{config}/", f"rejects/{config}.parquet")
     return _Change(
         built,
         url=hub.url,
@@ -295,6 +305,7 @@ def _plan(built: _Built, hub: HubRepo, state: State, default: bool) -> _Change:
         unchanged=tuple(sorted(same)),
         deleted=tuple(path for path in state.files if path.startswith(mine) and path not in files),
         card=card,
+        configs=tuple(manifests),
     )
 
 
