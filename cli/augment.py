@@ -34,15 +34,24 @@ def augment(
     name: Annotated[
         str | None, typer.Option(help="Of the new configuration. Default: with -augmented.")
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Another folder, to hold originals and variants. Default: beside the originals."
+        ),
+    ] = None,
 ) -> None:
     """Write augmented texts beside a TEAD, as a configuration linked row by row."""
+    import shlex
+
     from expclip.tead.augment import Eda, augment_tead
     from expclip.tead.synonyms import load_synonyms
 
     synonyms = load_synonyms(False if embedded_only else wordnet, emotion_words)
     eda = Eda(operation or (), alpha=alpha, synonyms=synonyms)
     print(f"synonyms: {eda.source}")
-    manifest = augment_tead(folder, eda, seed=seed, variants=variants, name=name)
+    manifest = augment_tead(folder, eda, seed=seed, variants=variants, name=name, out=out)
+    folder = out or folder
     counts, config = manifest["counts"], manifest["config"]
     print(
         f"{counts['rows']:,} rows ({counts['train']:,} train, {counts['test']:,} test) "
@@ -58,4 +67,5 @@ def augment(
         print(f"left out: {', '.join(told)}")
     print(f"wrote {folder / 'data' / config}")
     print(f"wrote {folder / f'manifest-{config}.json'}")
-    print(f'next: datasets.load_dataset("{folder}", "{config}")')
+    print(f'load it: datasets.load_dataset("{folder}", "{config}")')
+    print(f"next: expclip tead validate {shlex.quote(str(folder))}")

@@ -44,6 +44,20 @@ def build(
     api_key_env: Annotated[
         str, typer.Option(help="Environment variable with the key.")
     ] = "OPENAI_API_KEY",
+    backend: Annotated[
+        str,
+        typer.Option(
+            help="server: one call a question; batch: OpenAI's Batch API; "
+            "local: a transformers model, its folder or Hub name as --llm."
+        ),
+    ] = "server",
+    prices: Annotated[
+        str | None,
+        typer.Option(metavar="IN,OUT", help="Of a million tokens, such as 0.15,0.60."),
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="Stop before all answers cost more; needs --prices.")
+    ] = None,
     single_call: Annotated[
         bool, typer.Option("--single-call", help="One call a row instead of two.")
     ] = False,
@@ -54,7 +68,9 @@ def build(
     attempts: Annotated[
         int, typer.Option(help="Times a question is asked before its row is rejected.")
     ] = 5,
-    in_flight: Annotated[int, typer.Option(help="Most requests open at a time.")] = 64,
+    in_flight: Annotated[
+        int, typer.Option(help="Most requests open at a time; fewer where more bring nothing.")
+    ] = 64,
     max_tokens: Annotated[int, typer.Option(help="Limit of one answer.")] = 2048,
     timeout: Annotated[float, typer.Option(help="Longest wait for one answer, seconds.")] = 120.0,
     patience: Annotated[float, typer.Option(help="Longest silence of the server, seconds.")] = 60.0,
@@ -84,10 +100,12 @@ def build(
     Stopped at any moment, the same command goes on where it was.
     """
     from expclip.cli.progress import AnnotationProgress
-    from expclip.tead import BuildPlan, CorpusOptions, LlmOptions, Prompts
+    from expclip.tead import BuildPlan, CorpusOptions, LlmOptions, Prices, Prompts
     from expclip.tead import build as build_tead
 
     llm_options = None
+    if llm == "offline" and (backend != "server" or prices or max_cost):
+        raise ValueError("--backend, --prices and --max-cost need an LLM: --llm NAME")
     if llm != "offline":
         llm_options = LlmOptions(
             model=llm,
@@ -101,6 +119,9 @@ def build(
             timeout_s=timeout,
             patience_s=patience,
             single_call=single_call,
+            prices=Prices.parse(prices) if prices else None,
+            max_cost=max_cost,
+            backend=backend,
         )
     options = CorpusOptions(
         text_column=text_column,
@@ -189,6 +210,8 @@ def validate(
     found = validate_tead(folder, flag=_load_flag(flag) if flag else None)
     rows = ", ".join(f"{count:,} {split}" for split, count in found.rows.items())
     print(f"{folder}: {rows}; {found.units_per_row:.2f} action units a row")
+    for name, splits in found.augmented.items():
+        print(f"{name}, augmented: " + ", ".join(f"{n:,} {split}" for split, n in splits.items()))
     print(f"prototype agreement {found.prototype_share:.1%}; content {found.content_sha256[:16]}")
     weakest = sorted(
         (hits / count, tag) for tag, (hits, count) in found.prototypes.items() if count >= 50
@@ -234,6 +257,8 @@ def _tell(out: Path, manifest: Mapping[str, Any], seconds: float) -> None:
         f"{counts['rows']:,} rows ({counts['train']:,} train, {counts['test']:,} test) "
         f"in {seconds:.1f} s by {manifest['annotator']['llm']}"
     )
+    if "usage" in manifest:
+        print(_tell_usage(manifest["usage"]))
     for title in ("rejects", "left_out", "notes"):
         if counts[title]:
             told = ", ".join(f"{name} {count:,}" for name, count in counts[title].items())
@@ -248,3 +273,12 @@ def _tell(out: Path, manifest: Mapping[str, Any], seconds: float) -> None:
         print(f"wrote {out / path}")
     print(f'load it: datasets.load_dataset("{out}")')
     print(f"next: expclip tead validate {out}")
+
+
+def _tell_usage(usage: Mapping[str, Any]) -> str:
+    """Return in words what the answers behind the rows took."""
+    told = f"{usage['answers']:,} answers"
+    if usage["unmeasured"]:
+        return f"{told}; cost unknown: of {usage['unmeasured']:,} the server counted no tokens"
+    told += f", {usage['tokens_in']:,} tokens in, {usage['tokens_out']:,} out"
+    return told if usage["cost"] is None else f"{told}, cost {usage['cost']:.4f}"

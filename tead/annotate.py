@@ -14,12 +14,13 @@ from typing import TypeVar
 from expclip.face import drop_conflicts
 from expclip.face.errors import ExpclipError, ParseError
 from expclip.tead.client import Dialect, LlmOptions, Question, Transport, read_reply
+from expclip.tead.cost import Ledger, Usage
 from expclip.tead.journal import Journal, request_key
 from expclip.tead.parsing import parse_reply, parse_situations
 from expclip.tead.prompts import Prompts
+from expclip.tead.rules import check_situations, check_tags
 from expclip.tead.scheduler import RowRefused, Scheduler, Tally, known_dialect
 from expclip.tead.schema import Annotation, SourceText
-from expclip.tead.validate import check_situations, check_tags
 
 __all__ = ["Annotated", "Rejected", "converse", "fill_journal", "replay_journal"]
 
@@ -87,7 +88,7 @@ def converse(text: SourceText, prompts: Prompts, options: LlmOptions) -> Convers
         situations = yield from ask("situations", fill, _read_situations)
         annotation = replace(annotation, situations=situations)
     digest = hashlib.sha256("\0".join(transcript.replies).encode("utf-8", "replace")).hexdigest()
-    return Annotated(text, annotation, options.model, prompts.version, digest, transcript.attempts)
+    return Annotated(text, annotation, options.name, prompts.version, digest, transcript.attempts)
 
 
 _Asking = Generator[Question, bytes, _Read]
@@ -159,15 +160,17 @@ async def fill_journal(
     options: LlmOptions,
     transport: Transport,
     journal: Journal,
+    ledger: Ledger | None = None,
     progress: Progress | None = None,
 ) -> Tally:
     """Ask a server for every row that the journal does not answer yet.
 
     Raises:
+        BudgetReached: the next request may cost more than is left.
         ModelError: the server cannot be reached, or refuses everything.
         DataError: the journal cannot be written.
     """
-    scheduler = Scheduler(transport, journal, options)
+    scheduler = Scheduler(transport, journal, options, ledger)
     first = next(converse(texts[0], prompts, options))
     dialect = await scheduler.find_dialect(first)
     waiting = iter(texts)
@@ -217,11 +220,16 @@ async def _hold(
 
 
 def replay_journal(
-    texts: Iterable[SourceText], prompts: Prompts, options: LlmOptions, journal: Journal
+    texts: Iterable[SourceText],
+    prompts: Prompts,
+    options: LlmOptions,
+    journal: Journal,
+    usage: Usage | None = None,
 ) -> Iterator[Annotated | Rejected]:
     """Yield what the journal says of every text, in order; nothing is asked.
 
-    A row whose question was never answered is rejected as "unanswered".
+    A row whose question was never answered is rejected as "unanswered". What the answers
+    took is added to ``usage``.
     """
     dialect = known_dialect(journal, options)
     for text in texts:
@@ -233,6 +241,8 @@ def replay_journal(
                 body = journal.find(key)
                 if body is None:
                     raise Rejected(text, "unanswered", journal.last_refusal(key))
+                if usage is not None:
+                    usage.add(body)
                 question = conversation.send(body)
         except StopIteration as end:
             yield end.value

@@ -6,37 +6,34 @@ the manifest says how often.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expclip.face.errors import DataError
 from expclip.face.files import write_atomically
+from expclip.tead.augmented import (
+    AugmentedFiles,
+    add_to_card,
+    copy_tead,
+    link_digests,
+    text_key,
+    variant_id,
+)
 from expclip.tead.augmenters import Augmenter, NlpaugAugmenter
-from expclip.tead.corpus import normalise
 from expclip.tead.eda import OPERATIONS, Eda, Variant
-from expclip.tead.schema import SPLITS, content_hash, features
+from expclip.tead.folder import read_batches, read_manifest
+from expclip.tead.schema import COLUMNS, SPLITS, content_hash
 from expclip.tead.synonyms import load_synonyms
-from expclip.tead.validate import read_manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["OPERATIONS", "Augmenter", "Eda", "NlpaugAugmenter", "Variant", "augment",
            "augment_rows", "augment_tead"]  # fmt: skip
-
-LINK_COLUMNS = {
-    "augmented_from": "id of the row in the original configuration; all else is that row's",
-    "operation": "what was done to its text",
-    "variant": "number of the variant, from 0",
-}
-"""What the columns hold that an augmented configuration has more."""
 
 _READ_ROWS = 2048
 
@@ -71,10 +68,15 @@ def augment_rows(
     """
     texts, ids = [row["text"] for row in rows], [row["id"] for row in rows]
     made = augmenter.augment(texts, ids, seed=seed, variants=variants)
+    places, items = [], []
+    for n, item in enumerate(made):
+        if item.outcome == "changed":
+            places.append(n // variants)
+            items.append(item)
+    new = _new_columns(items)
     return [
-        {**rows[n // variants], "id": _id_of(item), "text": item.text, **_links(item)}
-        for n, item in enumerate(made)
-        if item.outcome == "changed"
+        {**rows[place], **dict(zip(new, values, strict=True))}
+        for place, values in zip(places, zip(*new.values(), strict=True), strict=True)
     ]
 
 
@@ -85,6 +87,7 @@ def augment_tead(
     seed: int = 0,
     variants: int = 1,
     name: str | None = None,
+    out: str | Path | None = None,
     batch: int = _READ_ROWS,
 ) -> dict[str, Any]:
     """Write an augmented configuration beside the original of a TEAD; return its manifest.
@@ -98,10 +101,13 @@ def augment_tead(
         seed: of every random choice.
         variants: of each row.
         name: of the configuration; the original's with "-augmented", if not given.
+        out: another folder, which comes to hold the whole TEAD, originals and variants; the
+            given one stays as it is then.
         batch: rows at a time; it does not decide the result.
 
     Raises:
-        DataError: the folder is no TEAD, or cannot be written.
+        DataError: the folder is no TEAD, or cannot be written; `out` holds something else.
+        ValueError: the name is none for a configuration.
     """
     folder, augmenter = Path(folder), augmenter or Eda()
     original = read_manifest(folder)
@@ -111,18 +117,20 @@ def augment_tead(
             f"{config!r} is no name for the new configuration: lower-case letters, digits "
             f"and '-' are, but not the original's name"
         )
+    if out is not None and Path(out).resolve() != folder.resolve():
+        copy_tead(folder, Path(out))
+        folder = Path(out)
     counts: Counter[str] = Counter()
     seen: set[bytes] = set()
-    for split in SPLITS:
-        for table in _tables(folder, original["config"], split, batch, ["text"]):
-            seen.update(map(_key, table.column("text").to_pylist()))
-            counts["originals"] += table.num_rows
+    for texts in read_batches(folder, ["text"], rows=batch):
+        seen.update(map(text_key, texts.column("text").to_pylist()))
+        counts["originals"] += texts.num_rows
     digests: list[bytes] = []
-    with _Files(folder / "data" / config) as files:
+    with AugmentedFiles(folder / "data" / config) as files:
         for split in SPLITS:
-            for table in _tables(folder, original["config"], split, batch, None):
-                new = _augment_table(table, augmenter, seed, variants, seen, counts)
-                digests += _digests(new)
+            for rows in read_batches(folder, tuple(COLUMNS), splits=[split], rows=batch):
+                new = _augment_batch(rows, augmenter, seed, variants, seen, counts)
+                digests += link_digests(new)
                 counts[split] += new.num_rows
                 files.write(split, new)
     manifest = {
@@ -135,7 +143,7 @@ def augment_tead(
     }
     with write_atomically(folder / f"manifest-{config}.json") as temporary:
         temporary.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    _add_to_card(folder / "README.md", manifest)
+    add_to_card(folder / "README.md", manifest)
     return manifest
 
 
@@ -151,8 +159,8 @@ def _parameters(augmenter: Augmenter) -> dict[str, Any]:
     return {"augmenter": augmenter.source}
 
 
-def _augment_table(
-    table: pa.Table,
+def _augment_batch(
+    rows: pa.RecordBatch,
     augmenter: Augmenter,
     seed: int,
     variants: int,
@@ -162,13 +170,13 @@ def _augment_table(
     """Return the table of the new rows; notes their texts as seen, and what was left out."""
     import pyarrow as pa
 
-    texts, ids = (table.column(name).to_pylist() for name in ("text", "id"))
+    texts, ids = (rows.column(name).to_pylist() for name in ("text", "id"))
     items: list[Variant] = []
     places: list[int] = []
     for n, item in enumerate(augmenter.augment(texts, ids, seed=seed, variants=variants)):
         outcome = item.outcome
         if outcome == "changed":
-            key = _key(item.text)
+            key = text_key(item.text)
             if key not in seen:
                 seen.add(key)
                 items.append(item)
@@ -176,135 +184,25 @@ def _augment_table(
                 continue
             outcome = "repeated"
         counts[outcome] += 1
-    taken = table.take(pa.array(places, pa.int64()))
-    new = {"id": list(map(_id_of, items)), "text": [_storable(item.text) for item in items]}
-    for name, values in new.items():
+    taken = pa.Table.from_batches([rows]).take(pa.array(places, pa.int64()))
+    for name, values in _new_columns(items).items():
+        kind = pa.int32() if name == "variant" else pa.string()
         place = taken.schema.get_field_index(name)
-        taken = taken.set_column(place, taken.schema.field(place), pa.array(values, pa.string()))
-    taken = taken.append_column("augmented_from", pa.array([i.id for i in items], pa.string()))
-    taken = taken.append_column("operation", pa.array([i.operation for i in items], pa.string()))
-    return taken.append_column("variant", pa.array([i.variant for i in items], pa.int32()))
+        if place < 0:
+            taken = taken.append_column(name, pa.array(values, kind))
+        else:
+            taken = taken.set_column(place, taken.schema.field(place), pa.array(values, kind))
+    return taken
 
 
-def _tables(
-    folder: Path, config: str, split: str, rows: int, columns: list[str] | None
-) -> Iterator[pa.Table]:
-    """Yield a split of the original, some rows at a time."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    paths = sorted((folder / "data" / config).glob(f"{split}-*.parquet"))
-    if not paths:
-        raise DataError(f"{folder}/data/{config}: no {split}-*.parquet found")
-    for path in paths:
-        try:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(rows, columns=columns):
-                    yield pa.Table.from_batches([batch])
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path}: not a sound Parquet file ({error})") from None
-
-
-class _Files(ExitStack):
-    """The Parquet files of the new configuration; they appear together, or not at all."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-        self._writers: dict[str, Any] = {}
-        self._waiting: dict[str, list[pa.Table]] = {split: [] for split in SPLITS}
-
-    def __enter__(self) -> _Files:
-        import pyarrow.parquet as pq
-        from datasets import Features, Value
-
-        links = {name: Value("string") for name in LINK_COLUMNS} | {"variant": Value("int32")}
-        self._schema: pa.Schema = Features({**features(), **links}).arrow_schema
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for split in SPLITS:
-            path = self._folder / f"{split}-00000-of-00001.parquet"
-            temporary = self.enter_context(write_atomically(path))
-            writer = pq.ParquetWriter(temporary, self._schema, compression="zstd")
-            self._writers[split] = self.enter_context(writer)
-        return self
-
-    def write(self, split: str, table: pa.Table) -> None:
-        """Add rows; row groups are cut by number, whatever the tables' sizes."""
-        self._waiting[split].append(table.select(self._schema.names).cast(self._schema))
-        if sum(part.num_rows for part in self._waiting[split]) >= _READ_ROWS:
-            self._flush(split, whole_groups=True)
-
-    def __exit__(self, *failure: Any) -> bool | None:
-        if failure[0] is None:
-            for split in SPLITS:
-                self._flush(split, whole_groups=False)
-        return super().__exit__(*failure)
-
-    def _flush(self, split: str, *, whole_groups: bool) -> None:
-        import pyarrow as pa
-
-        if not self._waiting[split]:
-            return
-        table = pa.concat_tables(self._waiting[split]).combine_chunks()
-        end = table.num_rows - (table.num_rows % _READ_ROWS if whole_groups else 0)
-        if end:
-            self._writers[split].write_table(table.slice(0, end), row_group_size=_READ_ROWS)
-        self._waiting[split] = [table.slice(end)]
-
-
-def _add_to_card(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Name the new configuration in the card of the data set, and say how it was made."""
-    from huggingface_hub import DatasetCard, DatasetCardData
-
-    config, counts = manifest["config"], manifest["counts"]
-    if path.is_file():
-        card = DatasetCard.load(path, ignore_metadata_errors=True)
-        text, data = card.text, card.data
-    else:
-        text, data = "# TEAD\n", DatasetCardData()
-    configs = [item for item in data.get("configs") or [] if item["config_name"] != config]
-    files = [{"split": split, "path": f"data/{config}/{split}-*.parquet"} for split in SPLITS]
-    data["configs"] = [*configs, {"config_name": config, "data_files": files}]
-    begin, end = f"<!-- augmented {config} -->", f"<!-- end of {config} -->"
-    text = re.sub(rf"\n*{re.escape(begin)}.*?{re.escape(end)}\n*", "\n", text, flags=re.DOTALL)
-    lines = [
-        begin,
-        f"## Configuration `{config}`\n",
-        f"Augmented texts of `{manifest['augmented_from']['config']}`: {counts['train']:,} train, "
-        f"{counts['test']:,} test, each in its original's split. Only `id` and `text` are new;\n"
-        "emotions, units and faces are the original's, and not annotated again.\n",
-        "| column | holds |\n|---|---|",
-        *(f"| `{name}` | {meaning} |" for name, meaning in LINK_COLUMNS.items()),
-        f"\n`manifest-{config}.json` says how it was made, and what was left out.",
-        end,
-    ]
-    body = text.strip("\n") + "\n\n" + "\n".join(lines) + "\n"
-    with write_atomically(path) as temporary:
-        temporary.write_text(f"---\n{data.to_yaml().strip()}\n---\n\n{body}", "utf-8")
-
-
-def _id_of(item: Variant) -> str:
-    made = f"{item.id}\0{item.variant}\0{item.text}".encode("utf-8", "surrogatepass")
-    return hashlib.sha256(made).hexdigest()[:16]
-
-
-def _links(item: Variant) -> dict[str, Any]:
-    values: tuple[str | int, ...] = (item.id, item.operation, item.variant)
-    return dict(zip(LINK_COLUMNS, values, strict=True))
-
-
-def _key(text: str) -> bytes:
-    """Return what tells texts apart, as `validate` does, in few bytes."""
-    key = normalise(text).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(key, digest_size=16).digest()
-
-
-def _digests(table: pa.Table) -> Iterator[bytes]:
-    """Yield a hash of each row's id, text and links; its vectors are its original's."""
-    names = ("id", "text", *LINK_COLUMNS)
-    for values in zip(*(table.column(name).to_pylist() for name in names), strict=True):
-        yield hashlib.sha256("\0".join(map(str, values)).encode()).digest()
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+def _new_columns(items: Sequence[Variant]) -> dict[str, list[Any]]:
+    """Return what differs from the original's row."""
+    texts = [item.text.encode("utf-8", "replace").decode() for item in items]
+    pairs = zip(items, texts, strict=True)
+    return {
+        "id": [variant_id(item.id, item.variant, text) for item, text in pairs],
+        "text": texts,
+        "augmented_from": [item.id for item in items],
+        "operation": [item.operation for item in items],
+        "variant": [item.variant for item in items],
+    }

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import re
+import logging
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -27,130 +27,20 @@ from expclip.tead.annotate import Annotated, Progress, Rejected, fill_journal, r
 from expclip.tead.card import write_card
 from expclip.tead.client import LlmOptions, OpenAIClient, Transport
 from expclip.tead.core import CORE_VERSION
-from expclip.tead.corpus import CORE, GRAMMAR, Corpus, CorpusOptions, read_corpus
+from expclip.tead.corpus import Corpus, read_corpus
+from expclip.tead.cost import BudgetReached, Ledger, Usage
 from expclip.tead.emotions import matches_label
-from expclip.tead.grammar import GRAMMAR_VERSION
 from expclip.tead.journal import Journal
 from expclip.tead.offline import OFFLINE_VERSION, annotate_offline
-from expclip.tead.prompts import Prompts
+from expclip.tead.plan import JOURNAL, OFFLINE, BuildPlan, claim
+from expclip.tead.rules import split_of
 from expclip.tead.schema import SourceText
-from expclip.tead.validate import split_of
 from expclip.tead.writer import RejectsWriter, RowsWriter
 
-__all__ = ["OFFLINE", "BuildPlan", "build", "read_plan"]
+__all__ = ["build"]
 
-OFFLINE = "offline"
-"""Name of the embedded annotator, in the place of an LLM's."""
-
-_WORK = ".expclip"
-"""Folder, inside the data set's, of what is not published: the journal and the plan."""
-
-_PLAN = f"{_WORK}/plan.json"
-_JOURNAL = f"{_WORK}/journal.sqlite"
-_SAMPLING = ("temperature", "seed", "single_call")
 _BATCH = 4096
-
-
-@dataclass(frozen=True)
-class BuildPlan:
-    """What decides the content of a TEAD.
-
-    Attributes:
-        corpora: names or files, as `read_corpus` takes them.
-        corpus: how they are read.
-        llm: who annotates, and how it is asked; None for the corpora's own annotations,
-            and the offline annotator where there are none.
-        prompts: how an LLM is asked; the embedded ones if not given.
-        strength: multiplies every action unit on its way to blendshapes.
-        unmarked: strength of a unit given without intensity letter.
-    """
-
-    corpora: tuple[str, ...] = (CORE, GRAMMAR)
-    corpus: CorpusOptions = field(default_factory=CorpusOptions)
-    llm: LlmOptions | None = None
-    prompts: Prompts | None = None
-    strength: float = 1.0
-    unmarked: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.corpora:
-            raise ValueError("corpora must name at least one corpus")
-        for name in ("strength", "unmarked"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be above 0 and at most 1, got {getattr(self, name)}")
-
-    @property
-    def annotator(self) -> str:
-        """Name of the LLM; without one, "offline", "core", or "core-offline" for both."""
-        if self.llm:
-            return self.llm.model
-        own, others = CORE in self.corpora, set(self.corpora) - {CORE}
-        return "-".join([CORE] * own + [OFFLINE] * bool(others))
-
-    @property
-    def config(self) -> str:
-        """Name of the data set's configuration: the annotator's, fit for a path."""
-        return re.sub(r"[^a-z0-9]+", "-", self.annotator.lower()).strip("-") or "llm"
-
-    @property
-    def prompt_version(self) -> str:
-        """Version of what decides the rows: the prompts, or what is embedded."""
-        if self.llm is None:
-            return f"core-{CORE_VERSION} offline-{OFFLINE_VERSION} grammar-{GRAMMAR_VERSION}"
-        return (self.prompts or Prompts.load()).version
-
-    def identity(self) -> dict[str, Any]:
-        """Return what must not change when a build is taken up again, as JSON holds it.
-
-        How fast and how patiently a server is asked is no part of it.
-        """
-        sampling = self.llm and {name: getattr(self.llm, name) for name in _SAMPLING}
-        identity = {
-            "llm": self.annotator,
-            "prompt_version": self.prompt_version,
-            "sampling": sampling,
-            "corpora": [_corpus_path(name) for name in self.corpora],
-            "corpus": asdict(self.corpus),
-            "strength": self.strength,
-            "unmarked": self.unmarked,
-            "mapping_version": MAPPING_VERSION,
-        }
-        return dict(json.loads(json.dumps(identity)))
-
-
-def read_plan(out: str | Path) -> BuildPlan:
-    """Return the plan by which a folder was built, or begun.
-
-    Raises:
-        DataError: there is none, or it cannot be read.
-    """
-    document = _read_document(Path(out))
-    try:
-        identity, llm = document["identity"], None
-        if identity["sampling"] is not None:
-            asked = {**identity["sampling"], "attempts": document["attempts"]}
-            llm = LlmOptions(model=identity["llm"], **asked)
-        return BuildPlan(
-            corpora=tuple(identity["corpora"]),
-            corpus=CorpusOptions(**identity["corpus"]),
-            llm=llm,
-            prompts=document["prompts"] and Prompts(document["prompts"]),
-            strength=identity["strength"],
-            unmarked=identity["unmarked"],
-        )
-    except (ValueError, KeyError, TypeError):
-        raise DataError(f"{out}/{_PLAN}: not the plan of a build") from None
-
-
-def _read_document(out: Path) -> dict[str, Any]:
-    path = out / _PLAN
-    try:
-        document = json.loads(path.read_text("utf-8"))
-        return {**document, "identity": dict(document["identity"])}
-    except FileNotFoundError:
-        raise DataError(f"{out}: no build was begun here (no {_PLAN})") from None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DataError(f"{path}: not the plan of a build") from None
+_log = logging.getLogger(__name__)
 
 
 def build(
@@ -177,33 +67,75 @@ def build(
     Raises:
         DataError: the corpus cannot be read, or ``out`` cannot be written or holds
             another build.
+        BudgetReached: the next answer may cost more than is left.
         ModelError: the LLM server cannot be reached or refuses.
     """
     plan, out = plan or BuildPlan(), Path(out)
     corpus = read_corpus(plan.corpora, plan.corpus)
-    _claim(out, plan, overwrite)
+    claim(out, plan, overwrite)
     if plan.llm is None:
         return _write(out, plan, corpus, _annotate_offline(corpus.texts, plan.corpus.seed))
-    prompts = plan.prompts or Prompts.load()
-    with Journal(out / _JOURNAL) as journal:
+    usage = Usage()
+    with Journal(out / JOURNAL) as journal:
+        results = replay_journal(corpus.texts, plan.wording, plan.llm, journal, usage)
         if ask:
-            asyncio.run(_fill(corpus, prompts, plan.llm, transport, journal, progress))
-        return _write(out, plan, corpus, replay_journal(corpus.texts, prompts, plan.llm, journal))
+            try:
+                asyncio.run(_fill(corpus.texts, plan, plan.llm, transport, journal, progress))
+            except KeyboardInterrupt:
+                _warn_of_batches(journal, "the same command collects them")
+                raise
+            except BudgetReached as stop:
+                rows = sum(isinstance(result, Annotated) for result in results)
+                raise BudgetReached(
+                    f"{stop}; {rows:,} of {len(corpus.texts):,} rows are answered: the same "
+                    "command with a higher --max-cost goes on, "
+                    f"expclip tead replay {out} builds what is there"
+                ) from None
+        return _write(out, plan, corpus, results, usage)
 
 
 async def _fill(
-    corpus: Corpus,
-    prompts: Prompts,
+    texts: Sequence[SourceText],
+    plan: BuildPlan,
     llm: LlmOptions,
     transport: Transport | None,
     journal: Journal,
     progress: Progress | None,
 ) -> None:
-    transport = transport or OpenAIClient(llm)
+    """Have every text answered, in the journal, by the backend that the plan names."""
+    ledger = Ledger.open(journal, llm.prices, llm.max_cost)
+    if llm.backend == "batch" and transport is None:
+        from expclip.tead.batch import OpenAIBatches, fill_journal_in_batches
+
+        batches = OpenAIBatches(llm)
+        try:
+            await fill_journal_in_batches(
+                texts, plan.wording, llm, batches, journal, ledger, progress
+            )
+        finally:
+            await batches.close()
+        return
+    _warn_of_batches(journal, "their rows are asked, and paid for, again; --backend batch collects")
+    transport = transport or _connect(llm)
     try:
-        await fill_journal(corpus.texts, prompts, llm, transport, journal, progress)
+        await fill_journal(texts, plan.wording, llm, transport, journal, ledger, progress)
     finally:
         await transport.close()
+
+
+def _warn_of_batches(journal: Journal, what: str) -> None:
+    from expclip.tead.batch import describe_open_batches
+
+    if left := describe_open_batches(journal):
+        _log.warning("%s: %s", left, what)
+
+
+def _connect(llm: LlmOptions) -> Transport:
+    if llm.backend == "local":
+        from expclip.tead.local import LocalModel
+
+        return LocalModel(llm)
+    return OpenAIClient(llm)
 
 
 def _annotate_offline(texts: Iterable[SourceText], seed: int) -> Iterator[Annotated | Rejected]:
@@ -218,57 +150,8 @@ def _annotate_offline(texts: Iterable[SourceText], seed: int) -> Iterator[Annota
         yield Annotated(text, annotation, llm, made_by, _sha256(json.dumps(said)), attempts=1)
 
 
-def _corpus_path(name: str) -> str:
-    return str(Path(name).resolve()) if Path(name).is_file() else name
-
-
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _claim(out: Path, plan: BuildPlan, overwrite: bool) -> None:
-    """Record in the folder what is built there, or refuse if it is something else."""
-    path = out / _PLAN
-    identity = plan.identity()
-    if not overwrite and path.is_file() and _holds_work(out):
-        before = _read_document(out)["identity"]
-        for name in identity:
-            if before.get(name) != identity[name]:
-                changed = _difference(name, before.get(name), identity[name])
-                raise DataError(
-                    f"{out}: holds a build with {changed}: "
-                    "choose another folder, or replace it with --overwrite"
-                )
-    elif not overwrite and not path.is_file() and out.is_dir() and any(out.iterdir()):
-        raise DataError(f"{out}: not empty, and no build of expclip: choose another folder")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: cannot be made: {error.strerror}") from None
-    document = {
-        "identity": identity,
-        "attempts": plan.llm and plan.llm.attempts,
-        "prompts": plan.llm and dict((plan.prompts or Prompts.load()).templates),
-    }
-    with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
-
-
-def _holds_work(out: Path) -> bool:
-    """Return whether a folder holds rows, or answers that were paid for."""
-    journal = out / _JOURNAL
-    if (out / "manifest.json").is_file() or not journal.is_file():
-        return (out / "manifest.json").is_file()
-    with Journal(journal) as opened:
-        return opened.counts().get(200, 0) > 0
-
-
-def _difference(name: str, before: Any, now: Any) -> str:
-    """Return in words what differs; of records, their first differing field."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        name = next(key for key in now if before.get(key) != now[key])
-        before, now = before.get(name), now[name]
-    return f"{name} {before!r}, now it is {now!r}"
 
 
 def _write(
@@ -276,6 +159,7 @@ def _write(
     plan: BuildPlan,
     corpus: Corpus,
     results: Iterator[Annotated | Rejected],
+    usage: Usage | None = None,
 ) -> dict[str, Any]:
     """Write rows, rejects, card and manifest; the manifest last, so that it vouches for all."""
     (out / "manifest.json").unlink(missing_ok=True)
@@ -308,7 +192,8 @@ def _write(
             "notes": dict(sorted(notes.items())),
         },
         "corpus": {"names": list(corpus.names), "sha256": _corpus_hash(corpus.texts)},
-        "annotator": {"llm": plan.annotator, "prompt_version": plan.prompt_version},
+        "annotator": _annotator(plan, usage),
+        **_usage(plan, usage),
         "parameters": _parameters(plan),
         "label_agreement": _shares(hits),
         "expclip": version("expclip"),
@@ -375,6 +260,28 @@ def _shares(hits: Counter[str]) -> dict[str, Any] | None:
         return None
     shares = {name: round(hits[name] / rows, 4) for name in ("first_tag", "any_tag")}
     return {"rows": rows, **shares}
+
+
+def _annotator(plan: BuildPlan, usage: Usage | None) -> dict[str, Any]:
+    annotator = {"llm": plan.annotator, "prompt_version": plan.prompt_version}
+    return annotator if usage is None else {**annotator, "served_by": sorted(usage.served_by)}
+
+
+def _usage(plan: BuildPlan, usage: Usage | None) -> dict[str, Any]:
+    """Return what the answers behind the rows took; a cost of None is unknown."""
+    if plan.llm is None or usage is None:
+        return {}
+    prices = plan.llm.prices
+    return {
+        "usage": {
+            "answers": usage.answers,
+            "tokens_in": usage.tokens_in,
+            "tokens_out": usage.tokens_out,
+            "unmeasured": usage.unmeasured,
+            "prices": prices and asdict(prices),
+            "cost": usage.cost(prices),
+        }
+    }
 
 
 def _parameters(plan: BuildPlan) -> dict[str, Any]:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from expclip.face.errors import ModelError, ParseError
+from expclip.tead.cost import Prices
 from expclip.tead.prompts import Message, answer_schema
 
 __all__ = [
+    "FATAL_STATUSES",
     "ConnectionLost",
     "Dialect",
     "FakeClient",
@@ -25,12 +29,14 @@ __all__ = [
     "Question",
     "Response",
     "Transport",
+    "may_ask_again",
     "read_reply",
-    "read_usage",
 ]
 
 _LARGEST_BODY = 1_000_000
 """Bytes of an answer that are kept; a larger one is no answer to our questions."""
+
+BACKENDS = ("server", "batch", "local")
 
 NO_KEY = "none"
 """Sent where no key is set: local servers ask for none."""
@@ -52,6 +58,10 @@ class LlmOptions:
         timeout_s: longest wait for one answer.
         patience_s: how long the server may be silent before the run stops.
         single_call: ask for tags, units and situations in one call (the paper: two).
+        prices: of a million tokens, for the cost.
+        max_cost: limit of what all answers may cost together; needs the prices.
+        backend: "server" asks one by one, "batch" by OpenAI's Batch API, "local" a
+            `transformers` model, whose folder or Hub name is then ``model``.
     """
 
     model: str
@@ -65,6 +75,9 @@ class LlmOptions:
     timeout_s: float = 120.0
     patience_s: float = 60.0
     single_call: bool = False
+    prices: Prices | None = None
+    max_cost: float | None = None
+    backend: str = "server"
 
     def __post_init__(self) -> None:
         for name in ("max_tokens", "attempts", "in_flight", "timeout_s", "patience_s"):
@@ -72,6 +85,20 @@ class LlmOptions:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
             raise ValueError(f"base_url must start with http:// or https://, got {self.base_url!r}")
+        if self.backend not in BACKENDS:
+            expected = ", ".join(BACKENDS)
+            raise ValueError(f"no backend {self.backend!r}, expected one of {expected}")
+        if self.max_cost is not None and not 0 < self.max_cost < math.inf:
+            raise ValueError(f"max_cost must be above 0, got {self.max_cost}")
+        if self.max_cost is not None and self.prices is None:
+            raise ValueError("--max-cost needs --prices IN,OUT, the prices of a million tokens")
+
+    @property
+    def name(self) -> str:
+        """Name of the model, without the path of a local folder."""
+        folder = Path(self.model)
+        local = self.backend == "local" and folder.is_dir()
+        return folder.resolve().name if local else self.model
 
     @property
     def api_key(self) -> str:
@@ -123,7 +150,7 @@ class Dialect:
             "response_format": self._response_format(question.name),
             self.limit_name: options.max_tokens,
         }
-        return {"model": options.model, "messages": list(question.messages)} | {
+        return {"model": options.name, "messages": list(question.messages)} | {
             name: value
             for name, value in optional.items()
             if value is not None and name not in self.without
@@ -162,8 +189,28 @@ class Response:
     retry_after_s: float | None = None
 
 
+FATAL_STATUSES = frozenset({401, 403, 404, 405})
+"""HTTP statuses after which no question will be answered: wrong key, no such model."""
+
+
+def may_ask_again(status: int) -> bool:
+    """Tell whether a question that got this HTTP status may be answered later."""
+    return status in {408, 409, 425, 429} or (status >= 500 and status != 501)
+
+
 class ConnectionLost(ModelError):
-    """No HTTP answer came: refused, cut, or timed out."""
+    """No HTTP answer came: refused, cut, or timed out.
+
+    Args:
+        message: what happened.
+        timed_out: the server took too long.
+        sent: the server may have got the request, worked, and billed it.
+    """
+
+    def __init__(self, message: str, *, timed_out: bool = False, sent: bool = True) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
+        self.sent = sent
 
 
 @runtime_checkable
@@ -213,13 +260,26 @@ class OpenAIClient:
         except status_error as error:
             raw = error.response
         except connection_error as error:
-            raise ConnectionLost(self._redact(_cause(error))) from None
+            raise self._lost(error) from None
         answer = self._strike(raw.content[:_LARGEST_BODY])
         return Response(raw.status_code, answer, _retry_after(raw.headers))
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
+
+    def _lost(self, error: BaseException) -> ConnectionLost:
+        """Return in words, and in what follows from it, why no answer came."""
+        from aiohttp import ClientConnectorError, ConnectionTimeoutError
+
+        # Not by the classes of httpx2, for which a cut connection is a time-out too.
+        reasons = _chain(error)
+        unreached = (ClientConnectorError, ConnectionTimeoutError)
+        return ConnectionLost(
+            self._redact(_words(reasons[-1])),
+            timed_out=any(isinstance(reason, TimeoutError) for reason in reasons),
+            sent=not any(isinstance(reason, unreached) for reason in reasons),
+        )
 
     def _strike(self, body: bytes) -> bytes:
         return body.replace(self._secret.encode(), b"[key]") if self._secret else body
@@ -282,19 +342,16 @@ def read_reply(body: bytes) -> str:
     return content
 
 
-def read_usage(body: bytes) -> tuple[int, int]:
-    """Return the tokens (in, out) that a server counted for an answer, 0 where it is silent."""
-    try:
-        usage = json.loads(body)["usage"]
-        return int(usage["prompt_tokens"]), int(usage["completion_tokens"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return 0, 0
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an error and its causes, the innermost last."""
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    return chain
 
 
-def _cause(error: BaseException) -> str:
-    """Return the innermost reason of a failed connection, on one line."""
-    while error.__cause__ is not None:
-        error = error.__cause__
+def _words(error: BaseException) -> str:
+    """Return an error on one line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 

@@ -24,7 +24,7 @@ from expclip.tead.agreement import (
     jaccard,
     kappa_from_means,
 )
-from expclip.tead.validate import read_batches, read_manifest
+from expclip.tead.folder import read_batches, read_manifest
 
 __all__ = [
     "MEASURES",

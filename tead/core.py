@@ -16,8 +16,8 @@ from typing import Any
 from expclip.face import parse_action
 from expclip.face.errors import DataError, ParseError
 from expclip.tead.corpus import normalise
+from expclip.tead.rules import check_situations, check_tags
 from expclip.tead.schema import Annotation, SourceText
-from expclip.tead.validate import check_situations, check_tags
 
 __all__ = [
     "CORE_VERSION",

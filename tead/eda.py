@@ -7,13 +7,17 @@ whatever the batching, the same bytes.
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import accumulate, chain, repeat
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int64, UInt8, UInt64
+from jaxtyping import Bool, Int64, UInt8, UInt64
 
 from expclip.tead.synonyms import Synonyms, load_synonyms
 from expclip.tead.vocabulary import ENDS, KEEP, STOP, WORD, Vocabulary
@@ -49,30 +53,48 @@ class Variant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Rows of chunks, flat, with a random key for each row."""
+    """Rows of chunks, flat.
+
+    Attributes:
+        chunks: their numbers.
+        lengths: chunks of each row.
+        starts: place of each row's first chunk.
+        rows: row of each chunk.
+        flags: of each chunk.
+        counts: how many synonyms each chunk has.
+        words: how many words each row has.
+    """
 
     chunks: Int64[np.ndarray, " chunks"]
     lengths: Int64[np.ndarray, " rows"]
-    keys: UInt64[np.ndarray, " rows"]
+    starts: Int64[np.ndarray, " rows"]
+    rows: Int64[np.ndarray, " chunks"]
+    flags: UInt8[np.ndarray, " chunks"]
+    counts: UInt64[np.ndarray, " chunks"]
+    words: Int64[np.ndarray, " rows"]
 
-    @property
-    def starts(self) -> Int64[np.ndarray, " rows"]:
-        starts: np.ndarray = np.cumsum(self.lengths) - self.lengths
-        return starts
+    @classmethod
+    def of(cls, split: Sequence[Sequence[str]], vocabulary: Vocabulary) -> _Block:
+        """Return the block of some texts, split at white space."""
+        lengths = np.fromiter(map(len, split), np.int64, len(split))
+        each = map(vocabulary.__getitem__, chain.from_iterable(split))
+        chunks = np.fromiter(each, np.int64, int(lengths.sum()))
+        rows, flags = np.repeat(np.arange(len(lengths)), lengths), vocabulary.flags[chunks]
+        words = np.bincount(rows, flags & WORD, len(lengths)).astype(np.int64)
+        starts = np.cumsum(lengths) - lengths
+        return cls(chunks, lengths, starts, rows, flags, vocabulary.counts[chunks], words)
 
-    @property
-    def rows(self) -> Int64[np.ndarray, " chunks"]:
-        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+    def shares(self, alpha: float) -> Int64[np.ndarray, " rows"]:
+        """Return how many words each row is to gain or change: its share, at least 1."""
+        return np.maximum(1, (alpha * self.words).astype(np.int64))
 
-    def keep(self, mask: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def keep(self, mask: Bool[np.ndarray, " chunks"]) -> _Result:
         """Return the chunks of a mask, and how many each row has of them."""
-        return self.chunks[mask], np.bincount(rows[mask], minlength=len(self.lengths))
+        return self.chunks[mask], np.bincount(self.rows[mask], minlength=len(self.lengths))
 
 
 _Result = tuple[np.ndarray, np.ndarray]
 """Chunks and lengths."""
-
-_Pairs = Iterable[tuple[int, int]]
 
 
 class Eda:
@@ -129,67 +151,84 @@ class Eda:
         if variants < 1:
             raise ValueError(f"variants must be at least 1, got {variants}")
         found: list[Variant] = []
-        split = list(map(str.split, texts))
-        for first, last in _cut(split):
-            if self._vocabulary.is_full:
-                self._vocabulary.reset()
-            found += self._augment_block(
-                texts[first:last], split[first:last], ids[first:last], seed, variants
-            )
+        try:
+            for first, split in _blocks(texts):
+                if self._vocabulary.is_full:
+                    self._vocabulary.reset()
+                block = slice(first, first + len(split))
+                with _no_collection():
+                    found += self._augment_block(texts[block], split, ids[block], seed, variants)
+        except BaseException:  # Ctrl-C, say, may have left a word half entered
+            self._vocabulary.reset()
+            raise
         return found
 
     def _augment_block(
         self,
         texts: Sequence[str],
-        split: list[list[str]],
+        split: Sequence[Sequence[str]],
         ids: Sequence[str],
         seed: int,
         variants: int,
     ) -> list[Variant]:
-        plain = list(map(" ".join, split))
-        too_long = {n for n, chunks in enumerate(split) if len(chunks) >= _MOST_CHUNKS}
-        rows = [[] if n in too_long else chunks for n, chunks in enumerate(split)]
-        numbers = np.array([self._vocabulary[c] for row in rows for c in row], np.int64)
-        lengths = np.fromiter(map(len, rows), np.int64)
+        too_long = [n for n, chunks in enumerate(split) if len(chunks) >= _MOST_CHUNKS]
+        if too_long:
+            split = [() if n in too_long else chunks for n, chunks in enumerate(split)]
+        block = _Block.of(split, self._vocabulary)
         keys = _row_keys(ids, seed)
-        make = tuple.__new__  # a third of the time of Variant(...)
-        made = []
+        found: list[Any] = [None] * (len(texts) * variants)
         for variant in range(variants):
-            self._vocabulary.sync()
             name = self.operations[variant % len(self.operations)]
-            block = _Block(numbers, lengths, _mix(keys + _times(variant + 1, _GOLDEN)))
-            results = self._decode(*_OPERATIONS[name](block, self._vocabulary, self.alpha))
-            made.append(
-                [
-                    make(Variant, (id_, variant, name, new, "changed"))
-                    if new != old
-                    else make(Variant, (id_, variant, name, text, "unchanged"))
-                    for id_, new, old, text in zip(ids, results, plain, texts, strict=True)
-                ]
-            )
-        for n in too_long:
-            for row in made:
-                row[n] = row[n]._replace(text=texts[n], outcome="failed")
-        return [item for row in zip(*made, strict=True) for item in row]
+            own = _mix(keys + _times(variant + 1, _GOLDEN))
+            result = _OPERATIONS[name](block, own, self._vocabulary, self.alpha)
+            new, outcomes = self._vocabulary.join(*result), ["changed"] * len(texts)
+            for n in np.flatnonzero(~self._changed(block, *result)).tolist():
+                new[n], outcomes[n] = texts[n], "unchanged"
+            for n in too_long:
+                outcomes[n] = "failed"
+            fields = zip(ids, repeat(variant), repeat(name), new, outcomes, strict=False)
+            # A third of the time of Variant(...), which is a function in Python:
+            found[variant::variants] = map(tuple.__new__, repeat(Variant), fields)
+        return found
 
-    def _decode(self, chunks: np.ndarray, lengths: np.ndarray) -> list[str]:
-        words = list(map(self._vocabulary.strings.__getitem__, chunks.tolist()))
-        ends = np.cumsum(lengths).tolist()
-        return [
-            " ".join(words[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)
-        ]
+    def _changed(
+        self, block: _Block, chunks: np.ndarray, lengths: np.ndarray
+    ) -> Bool[np.ndarray, " rows"]:
+        """Return which rows read differently: no operation both exchanges and adds or takes."""
+        if len(chunks) != len(block.chunks) or not np.array_equal(lengths, block.lengths):
+            return np.asarray(lengths != block.lengths)
+        spelling = self._vocabulary.spellings
+        other = block.rows[spelling[chunks] != spelling[block.chunks]]
+        return np.bincount(other, minlength=len(lengths)).astype(bool)
 
 
-def _cut(split: Sequence[Sequence[str]]) -> Iterator[tuple[int, int]]:
-    """Yield the borders of blocks that are neither too many rows nor too many chunks."""
-    first = size = 0
-    for n, chunks in enumerate(split):
-        if n > first and (n - first == _BLOCK_ROWS or size + len(chunks) > _BLOCK_CHUNKS):
-            yield first, n
-            first, size = n, 0
-        size += len(chunks)
-    if first < len(split):
-        yield first, len(split)
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Put off the search for reference cycles, for there are none in what a block makes.
+
+    Python would walk all it holds, a WordNet perhaps, every some ten thousand new tuples:
+    half of the time.
+    """
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
+
+
+def _blocks(texts: Sequence[str]) -> Iterator[tuple[int, list[list[str]]]]:
+    """Yield split texts, and the number of the first: neither too many rows nor chunks."""
+    for start in range(0, len(texts), _BLOCK_ROWS):
+        split = list(map(str.split, texts[start : start + _BLOCK_ROWS]))
+        ends = list(accumulate(map(len, split)))
+        first = 0
+        while first < len(split):
+            before = ends[first - 1] if first else 0
+            last = max(first + 1, bisect_right(ends, before + _BLOCK_CHUNKS))
+            yield start + first, split[first:last]
+            first = last
 
 
 def _row_keys(ids: Sequence[str], seed: int) -> UInt64[np.ndarray, " rows"]:
@@ -232,102 +271,87 @@ def _order(rows: np.ndarray, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return (keys >> _ROW_SHIFT).astype(np.int64), (keys & _PLACE_MASK).astype(np.int64)
 
 
-def _shares(mask: np.ndarray, rows: np.ndarray, count: int, alpha: float) -> np.ndarray:
-    """Return how many words each row is to lose, gain or change: its share, at least 1."""
-    words = np.bincount(rows[mask], minlength=count)
-    return np.maximum(1, (alpha * words).astype(np.int64))
-
-
-def _pick(block: _Block, vocabulary: Vocabulary, alpha: float) -> tuple[np.ndarray, _Pairs]:
-    """Pick words that have synonyms; return their places, and chunks with a synonym's number."""
-    rows, count = block.rows, len(block.lengths)
-    is_word = (vocabulary.flags[block.chunks] & WORD).astype(bool)
-    most = _shares(is_word, rows, count, alpha)
-    places = np.flatnonzero(vocabulary.counts[block.chunks])
-    steps = places - block.starts[rows[places]]
-    chance = _chance(block.keys[rows[places]], steps, 1)
-    sorted_rows, order = _order(rows[places], chance)
-    have = np.bincount(rows[places], minlength=count)
+def _pick(block: _Block, keys: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pick words that have synonyms; return their places, and one of each word's synonyms."""
+    places = np.flatnonzero(block.counts)
+    rows = block.rows[places]
+    sorted_rows, order = _order(rows, _chance(keys[rows], places - block.starts[rows], 1))
+    have = np.bincount(rows, minlength=len(block.lengths))
     rank = np.arange(len(order)) - (np.cumsum(have) - have)[sorted_rows]
-    picked = order[rank < most[sorted_rows]]
-    places, steps = places[picked], steps[picked]
-    choices = _chance(block.keys[rows[places]], steps, 2) % vocabulary.counts[block.chunks[places]]
-    return places, zip(block.chunks[places].tolist(), choices.tolist(), strict=True)
+    places = places[order[rank < block.shares(alpha)[sorted_rows]]]
+    rows = block.rows[places]
+    chance = _chance(keys[rows], places - block.starts[rows], 2)
+    return places, (chance % block.counts[places]).astype(np.int64)
 
 
-def _replace(block: _Block, vocabulary: Vocabulary, alpha: float) -> _Result:
-    places, pairs = _pick(block, vocabulary, alpha)
+def _replace(block: _Block, keys: np.ndarray, vocabulary: Vocabulary, alpha: float) -> _Result:
+    places, choices = _pick(block, keys, alpha)
     chunks = block.chunks.copy()
-    chunks[places] = vocabulary.replacements(pairs)
+    chunks[places] = vocabulary.replacements(chunks[places], choices)
     return chunks, block.lengths
 
 
-def _insert(block: _Block, vocabulary: Vocabulary, alpha: float) -> _Result:
-    places, pairs = _pick(block, vocabulary, alpha)
+def _insert(block: _Block, keys: np.ndarray, vocabulary: Vocabulary, alpha: float) -> _Result:
+    places, choices = _pick(block, keys, alpha)
     rows = block.rows[places]
     steps = places - block.starts[rows]
-    wide = _chance(block.keys[rows], steps, 3) % block.lengths[rows].astype(np.uint64)
+    wide = _chance(keys[rows], steps, 3) % block.lengths[rows].astype(np.uint64)
     before = block.starts[rows] + wide.astype(np.int64)
-    new = np.array(vocabulary.synonyms(pairs), np.int64)
-    chunks = np.insert(block.chunks, before, new)
+    chunks = np.insert(block.chunks, before, vocabulary.synonyms(block.chunks[places], choices))
     return chunks, block.lengths + np.bincount(rows, minlength=len(block.lengths))
 
 
-def _swap(block: _Block, vocabulary: Vocabulary, alpha: float) -> _Result:
-    is_word = (vocabulary.flags[block.chunks] & WORD).astype(bool)
-    rows, count = block.rows, len(block.lengths)
-    words = np.bincount(rows[is_word], minlength=count)
-    times = np.where(words > 1, _shares(is_word, rows, count, alpha), 0)
-    places = np.flatnonzero(is_word)
+def _swap(block: _Block, keys: np.ndarray, vocabulary: Vocabulary, alpha: float) -> _Result:
+    words = block.words
+    times = np.where(words > 1, block.shares(alpha), 0)
+    places = np.flatnonzero(block.flags & WORD)
     starts = np.cumsum(words) - words
     order = np.arange(len(places))
     active = np.flatnonzero(times)
     for turn in range(int(times.max(initial=0))):
         active = active[times[active] > turn]
         step, most = np.full(len(active), turn), words[active].astype(np.uint64)
-        first = _chance(block.keys[active], step, 1) % most
-        other = _chance(block.keys[active], step, 2) % (most - np.uint64(1))
+        first = _chance(keys[active], step, 1) % most
+        other = _chance(keys[active], step, 2) % (most - np.uint64(1))
         second = (first + np.uint64(1) + other) % most
         left, right = starts[active] + first.astype(int), starts[active] + second.astype(int)
         order[left], order[right] = order[right], order[left]
     chunks = block.chunks.copy()
     moved = np.flatnonzero(order != np.arange(len(order)))
     to, origin = places[moved], places[order[moved]]
-    pairs = zip(block.chunks[to].tolist(), block.chunks[origin].tolist(), strict=True)
-    chunks[to] = vocabulary.moved(pairs)
+    chunks[to] = vocabulary.moved(block.chunks[to], block.chunks[origin])
     return chunks, block.lengths
 
 
-def _delete(block: _Block, vocabulary: Vocabulary, alpha: float) -> _Result:
-    rows, flags = block.rows, vocabulary.flags[block.chunks]
-    steps = np.arange(len(rows)) - block.starts[rows]
-    chance = _chance(block.keys[rows], steps, 1)
-    goes = ((flags & (WORD | KEEP)) == WORD) & (chance >> np.uint64(11) < int(alpha * 2**53))
-    return _without(block, rows, flags, goes)
+def _delete(block: _Block, keys: np.ndarray, vocabulary: Vocabulary, alpha: float) -> _Result:
+    steps = np.arange(len(block.chunks)) - block.starts[block.rows]
+    chance = _chance(keys[block.rows], steps, 1)
+    may_go = (block.flags & (WORD | KEEP)) == WORD
+    return _without(block, may_go & (chance >> np.uint64(11) < int(alpha * 2**53)))
 
 
-def _remove_stop_words(block: _Block, vocabulary: Vocabulary, alpha: float) -> _Result:
-    rows, flags = block.rows, vocabulary.flags[block.chunks]
-    return _without(block, rows, flags, (flags & (STOP | KEEP)) == STOP)
+def _remove_stop_words(
+    block: _Block, keys: np.ndarray, vocabulary: Vocabulary, alpha: float
+) -> _Result:
+    return _without(block, (block.flags & (STOP | KEEP)) == STOP)
 
 
-def _without(
-    block: _Block, rows: Int64[np.ndarray, " chunks"], flags: UInt8[np.ndarray, " chunks"],
-    goes: np.ndarray,
-) -> _Result:  # fmt: skip
+def _without(block: _Block, goes: Bool[np.ndarray, " chunks"]) -> _Result:
     """Remove chunks, but leave a row whole that would lose its last word."""
-    words = (flags & WORD).astype(bool)
-    left = np.bincount(rows[words & ~goes], minlength=len(block.lengths))
-    return block.keep(~goes | (left == 0)[rows], rows)
+    words = (block.flags & WORD).astype(bool)
+    left = np.bincount(block.rows[words & ~goes], minlength=len(block.lengths))
+    return block.keep(~goes | (left == 0)[block.rows])
 
 
-def _shuffle_sentences(block: _Block, vocabulary: Vocabulary, alpha: float) -> _Result:
+def _shuffle_sentences(
+    block: _Block, keys: np.ndarray, vocabulary: Vocabulary, alpha: float
+) -> _Result:
     rows = block.rows
-    ends = ((vocabulary.flags[block.chunks] & ENDS) != 0).astype(np.int64)
+    ends = ((block.flags & ENDS) != 0).astype(np.int64)
     before = np.cumsum(ends) - ends  # ends of sentences before each chunk, in the block
     first = np.append(before, 0)[np.minimum(block.starts, len(before))]
     sentences = before - first[rows]
-    chance = _chance(block.keys[rows], sentences, 1)
+    chance = _chance(keys[rows], sentences, 1)
     _, order = _order(rows, chance)
     moved = np.bincount(rows[order != np.arange(len(order))], minlength=len(block.lengths))
     chance[(sentences == 0) & (moved == 0)[rows]] = np.iinfo(np.uint64).max  # first to the end
@@ -335,7 +359,7 @@ def _shuffle_sentences(block: _Block, vocabulary: Vocabulary, alpha: float) -> _
     return block.chunks[order], block.lengths
 
 
-_OPERATIONS: dict[str, Callable[[_Block, Vocabulary, float], _Result]] = {
+_OPERATIONS: dict[str, Callable[[_Block, np.ndarray, Vocabulary, float], _Result]] = {
     "synonym": _replace,
     "insertion": _insert,
     "swap": _swap,

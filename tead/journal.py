@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,30 @@ CREATE TABLE IF NOT EXISTS answers (
     body BLOB NOT NULL       -- as the server sent it
 );
 CREATE INDEX IF NOT EXISTS answers_by_key ON answers (key, status);
+CREATE TABLE IF NOT EXISTS uncounted ( -- good answers whose tokens the server did not count
+    key BLOB NOT NULL,
+    tokens_in INTEGER NOT NULL, -- at most
+    tokens_out INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer: the key of its request, its status, and its body as sent."""
+    """One HTTP answer.
+
+    Attributes:
+        key: of its request.
+        status: HTTP status.
+        body: as sent.
+        most: tokens (in, out) it took at most, if good and not counted by the server.
+    """
 
     key: bytes
     status: int
     body: bytes
+    most: tuple[int, int] | None = None
 
 
 def request_key(body: Mapping[str, Any], attempt: int) -> bytes:
@@ -79,8 +92,15 @@ class Journal:
     def __enter__(self) -> "Journal":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._db.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if self._waiting:  # the run was stopped between an answer and its commit
+                self._write([answer for answer, _ in self._waiting])
+        except DataError:
+            if kind is None:
+                raise
+        finally:
+            self._db.close()
 
     def fact(self, name: str) -> Any:
         """Return what was recorded under a name, or None."""
@@ -117,6 +137,18 @@ class Journal:
         rows = self._db.execute("SELECT status, count(*) FROM answers GROUP BY 1 ORDER BY 1")
         return dict(rows.fetchall())
 
+    def good_answers(self) -> Iterator[bytes]:
+        """Yield the body of every answer of status 200, as they came."""
+        rows = self._db.execute("SELECT body FROM answers WHERE status = 200 ORDER BY number")
+        for (body,) in rows:
+            yield body
+
+    def uncounted(self) -> tuple[int, int]:
+        """Return the tokens (in, out) at most of all answers that the server did not count."""
+        total = "SELECT coalesce(sum(tokens_in), 0), coalesce(sum(tokens_out), 0) FROM uncounted"
+        tokens_in, tokens_out = self._db.execute(total).fetchone()
+        return tokens_in, tokens_out
+
     async def commit(self, answer: Answer) -> None:
         """Keep an answer; returns when it is on the disk."""
         done = asyncio.get_running_loop().create_future()
@@ -141,9 +173,11 @@ class Journal:
 
     def _write(self, answers: list[Answer]) -> None:
         rows = [(answer.key, answer.status, answer.body) for answer in answers]
+        uncounted = [(answer.key, *answer.most) for answer in answers if answer.most]
         try:
             self._db.execute("BEGIN")
             self._db.executemany("INSERT INTO answers (key, status, body) VALUES (?, ?, ?)", rows)
+            self._db.executemany("INSERT INTO uncounted VALUES (?, ?, ?)", uncounted)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             if self._db.in_transaction:

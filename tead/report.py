@@ -23,7 +23,8 @@ import numpy as np
 from expclip.face import ACTION_UNITS, AU_INDEX, BLENDSHAPES, parse_action
 from expclip.face.errors import DataError, ParseError
 from expclip.face.files import write_atomically
-from expclip.tead.validate import Validation, read_manifest, read_rows, validate
+from expclip.tead.folder import read_manifest, read_rows
+from expclip.tead.validate import Validation, validate
 
 __all__ = ["write_report"]
 

@@ -8,29 +8,29 @@ again.
 import asyncio
 import json
 import random
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from types import TracebackType
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from expclip.face.errors import ModelError
 from expclip.tead.client import (
+    FATAL_STATUSES,
     ConnectionLost,
     Dialect,
     LlmOptions,
     Question,
     Response,
     Transport,
-    read_usage,
+    may_ask_again,
 )
+from expclip.tead.cost import Ledger, Reservation
 from expclip.tead.journal import Answer, Journal, request_key
+from expclip.tead.limiter import Limiter
 
-__all__ = ["Limiter", "RowRefused", "Scheduler", "Tally", "known_dialect"]
+__all__ = ["RowRefused", "Scheduler", "Tally", "known_dialect"]
 
 _MOST_RETRIES = 12
-_AGAIN = frozenset({408, 409, 425, 429})  # and all from 500 on
-_FATAL = frozenset({401, 403, 404, 405})
+_TOO_MUCH = frozenset({429, 503, 504, 529})
 
 
 class RowRefused(Exception):
@@ -39,81 +39,13 @@ class RowRefused(Exception):
 
 @dataclass
 class Tally:
-    """What has happened so far, for the progress line and the manifest."""
+    """What has happened so far, for the progress line."""
 
     asked: int = 0
     found: int = 0  # already in the journal, not asked
     limited: int = 0  # HTTP 429
     failed: int = 0  # HTTP 5xx and lost connections
-    tokens_in: int = 0
-    tokens_out: int = 0
-
-
-class Limiter:
-    """At most ``most`` requests in flight, fewer while the server says it is too much.
-
-    One 429 concerns one request, which waits for its own time. When a third of the last
-    answers are 429, the limit is cut to 70 % and nothing is sent until the server's
-    Retry-After is over; every good answer then raises the limit a little.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.limit = float(most)
-        self.in_flight = 0
-        self._recent: deque[bool] = deque(maxlen=64)
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._closed_until = 0.0
-
-    async def __aenter__(self) -> None:
-        if self.in_flight < int(self.limit) and not self._waiting and not self._is_closed():
-            self.in_flight += 1
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await turn  # whoever wakes it has counted it in
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._leave()
-            raise
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._leave()
-
-    def succeeded(self) -> None:
-        """Note a good answer."""
-        self._recent.append(False)
-        self.limit = min(self.most, self.limit + 1 / self.limit)
-
-    def limited(self, retry_after_s: float) -> None:
-        """Note a 429."""
-        self._recent.append(True)
-        if len(self._recent) >= 16 and sum(self._recent) * 3 >= len(self._recent):
-            self._recent.clear()
-            self.limit = max(1.0, self.limit * 0.7)
-            loop = asyncio.get_running_loop()
-            self._closed_until = loop.time() + retry_after_s
-            loop.call_later(retry_after_s + 0.001, self._wake)
-
-    def _is_closed(self) -> bool:
-        return asyncio.get_running_loop().time() < self._closed_until
-
-    def _leave(self) -> None:
-        self.in_flight -= 1
-        self._wake()
-
-    def _wake(self) -> None:
-        while self._waiting and self.in_flight < int(self.limit) and not self._is_closed():
-            turn = self._waiting.popleft()
-            if not turn.done():
-                self.in_flight += 1
-                turn.set_result(None)
+    ledger: Ledger = field(default_factory=Ledger)
 
 
 def known_dialect(journal: Journal, options: LlmOptions) -> Dialect:
@@ -125,7 +57,7 @@ def known_dialect(journal: Journal, options: LlmOptions) -> Dialect:
 
 
 def _dialect_fact(options: LlmOptions) -> str:
-    return f"dialect of {options.model}"
+    return f"dialect of {options.name}"
 
 
 class Scheduler:
@@ -135,10 +67,18 @@ class Scheduler:
         transport: to the server.
         journal: of this data set.
         options: how to ask.
+        ledger: what may be spent; opened as the options say, if not given.
     """
 
-    def __init__(self, transport: Transport, journal: Journal, options: LlmOptions) -> None:
-        self.tally = Tally()
+    def __init__(
+        self,
+        transport: Transport,
+        journal: Journal,
+        options: LlmOptions,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self._ledger = ledger or Ledger.open(journal, options.prices, options.max_cost)
+        self.tally = Tally(ledger=self._ledger)
         self._transport = transport
         self._journal = journal
         self._options = options
@@ -184,36 +124,59 @@ class Scheduler:
         last = ""
         for retry in range(_MOST_RETRIES):
             wait_s = self._backoff(key, retry)
+            reservation = await self._ledger.reserve(body)
             async with self._limiter:
                 try:
-                    response = await self._transport.send(body)
+                    response = await self._ask(key, body, reservation)
                 except ConnectionLost as error:
                     last = str(error)
+                    if error.timed_out:
+                        self._limiter.refuse(wait_s)
                     self._note_failure(last)
                 else:
-                    self.tally.asked += 1
-                    await self._journal.commit(Answer(key, response.status, response.body))
                     if response.status == 200:
-                        self._note_success(response.body)
+                        self._note_success()
                         return response.body
                     last = f"HTTP {response.status}: {_words(response.body)}"
                     wait_s = self._wait_after(response, wait_s, last)
             await asyncio.sleep(wait_s)
         raise RowRefused(f"not answered after {_MOST_RETRIES} requests ({last})")
 
+    async def _ask(self, key: bytes, body: Mapping[str, Any], reservation: Reservation) -> Response:
+        """Send a request, return its answer once it is on the disk and what it cost settled."""
+        try:
+            response = await self._transport.send(body)
+        except ConnectionLost as error:
+            if error.sent:
+                self._ledger.settle(reservation, None)
+            else:
+                self._ledger.cancel(reservation)
+            raise
+        self.tally.asked += 1
+        good = response.status == 200
+        most = reservation.uncounted(response.body) if good else None
+        await self._journal.commit(Answer(key, response.status, response.body, most))
+        # Not before the answer is on the disk: the last promise kept may end the run.
+        if good:
+            self._ledger.settle(reservation, response.body)
+        else:
+            self._ledger.cancel(reservation)  # errors are not billed
+        return response
+
     def _wait_after(self, response: Response, wait_s: float, reason: str) -> float:
         """Return how long to wait after a bad answer, or raise if waiting cannot help."""
         status, wish_s = response.status, response.retry_after_s
-        if status in _FATAL or b"insufficient_quota" in response.body:
+        if status in FATAL_STATUSES or b"insufficient_quota" in response.body:
             key = f" (the key is taken from ${self._options.api_key_env})" if status == 401 else ""
             raise ModelError(f"{self._server} refused: {reason}{key}")
-        if (status < 500 and status not in _AGAIN) or status == 501:
+        if not may_ask_again(status):
             raise RowRefused(reason)
         if status == 429:
             self.tally.limited += 1
-            self._limiter.limited(wish_s or wait_s)
         else:
             self._note_failure(reason)
+        if status in _TOO_MUCH:
+            self._limiter.refuse(wish_s or wait_s)
         # When the server wishes, or a little later: not all in lockstep.
         return wait_s if wish_s is None else wish_s + min(wish_s, wait_s) * 0.04
 
@@ -222,11 +185,8 @@ class Scheduler:
         jitter = random.Random(key + bytes([retry])).uniform(0.5, 1.0)
         return float(min(20.0, 0.25 * 2**retry) * jitter)
 
-    def _note_success(self, body: bytes) -> None:
-        tokens_in, tokens_out = read_usage(body)
-        self.tally.tokens_in += tokens_in
-        self.tally.tokens_out += tokens_out
-        self._limiter.succeeded()
+    def _note_success(self) -> None:
+        self._limiter.succeed()
         self._failures = 0
         self._last_good = asyncio.get_running_loop().time()
 
@@ -249,6 +209,8 @@ class Scheduler:
 
     @property
     def _server(self) -> str:
+        if self._options.backend == "local":
+            return self._options.model
         return self._options.base_url or "the OpenAI API"
 
 

@@ -1,31 +1,27 @@
-"""What a good annotation and a good data set must fulfil.
+"""What a finished data set is told about itself.
 
-`check_tags` and `check_situations` are asked of every reply; `validate` reads a
-finished TEAD and checks all its rows again, whoever built it. What breaks a rule is an
-error; what a user should know of before trusting a score is a warning.
+`validate` reads a TEAD and checks all its rows again, whoever built it, and with them the
+augmented configurations beside. What breaks a rule is an error; what a user should know of
+before trusting a score is a warning.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from expclip.face import AU_CODES, AU_INDEX, BLENDSHAPES, find_conflicts, parse_action
-from expclip.face.errors import DataError, ParseError
-from expclip.tead.corpus import normalise
+from expclip.face import AU_CODES
 from expclip.tead.duplicates import find_near_duplicates
 from expclip.tead.emotions import Prototype, prototypes
+from expclip.tead.folder import read_batches, read_manifest, read_rows
 from expclip.tead.language import count_letters
-from expclip.tead.schema import COLUMNS, SPLITS, Annotation, content_hash, row_digest
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from expclip.tead.rules import check_situations, check_tags, codes_of, find_problems, split_of
+from expclip.tead.schema import content_hash, row_digest
 
 __all__ = [
     "Flag",
@@ -43,62 +39,9 @@ __all__ = [
 Flag = Callable[[Sequence[str]], Iterable[bool]]
 """A plug-in that tells of each of some texts whether it is, say, toxic."""
 
-NEUTRAL = frozenset({"neutral", "neutrality", "calm", "indifference", "none"})
-"""First tags whose face may show no action unit."""
-
-_TAGS = range(3, 6)
-_SITUATIONS = range(1, 4)
-_SHORTEST_SITUATION = 8  # characters; some scripts say much in few
-_TRAIN_SHARE = 0.9
 _USUAL_UNITS = range(2, 10)
 _EXAMPLES = 5
 _FLAG_AT_ONCE = 256
-
-
-def split_of(text: str) -> str:
-    """Return "train" (90 %) or "test" by hash of the normalised text.
-
-    The same text is thus never on both sides, and adding rows moves none.
-    """
-    import hashlib
-
-    digest = hashlib.sha256(normalise(text).encode()).digest()
-    return SPLITS[0] if int.from_bytes(digest[:8]) / 2**64 < _TRAIN_SHARE else SPLITS[1]
-
-
-def check_tags(annotation: Annotation) -> None:
-    """Check tags and action units of a reply.
-
-    Raises:
-        ParseError: too few or too many tags ("tags"), no action unit though the face is
-            not neutral ("no_units"), or units that no face shows together ("conflict").
-    """
-    count = len(annotation.emotions)
-    if count not in _TAGS:
-        raise ParseError("tags", f"{count} emotion tags, expected {_TAGS[0]} to {_TAGS[-1]}")
-    if not annotation.actions and annotation.emotions[0] not in NEUTRAL:
-        aside = f" ({'; '.join(annotation.notes[:3])})" if annotation.notes else ""
-        raise ParseError("no_units", f"no action unit of the list{aside}")
-    conflicts = find_conflicts(action.code for action in annotation.actions)
-    if conflicts:
-        pairs = ", ".join(f"AU{first} with AU{second}" for first, second in conflicts)
-        raise ParseError("conflict", f"one face cannot show {pairs}")
-
-
-def check_situations(situations: tuple[str, ...]) -> None:
-    """Check the situations of a reply.
-
-    Raises:
-        ParseError: there are none, too many, or one is no sentence ("situations").
-    """
-    if len(situations) not in _SITUATIONS:
-        raise ParseError(
-            "situations",
-            f"{len(situations)} situations, expected {_SITUATIONS[0]} to {_SITUATIONS[-1]}",
-        )
-    for situation in situations:
-        if len(situation) < _SHORTEST_SITUATION:
-            raise ParseError("situations", f"{situation!r} is no sentence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +74,8 @@ class Validation:
         near_rows: all rows nearly the same as another, by place in the order of `read_rows`.
         non_latin_share: share of letters that are not Latin.
         flagged: rows that the plug-in flags; None without a plug-in.
+        augmented: by name of an augmented configuration, its number of rows by split. What
+            is found there has the name in front; `rows` and all figures are without them.
         content_sha256: hash of the content.
     """
 
@@ -148,6 +93,7 @@ class Validation:
     near_rows: tuple[int, ...] = ()
     non_latin_share: float = 0.0
     flagged: int | None = None
+    augmented: dict[str, dict[str, int]] = field(default_factory=dict)
     content_sha256: str = ""
 
     @property
@@ -192,7 +138,25 @@ def validate(folder: str | Path, *, flag: Flag | None = None) -> Validation:
     if digest != manifest["content_sha256"]:
         total = sum(found.rows.values())
         found.errors["content differs from the manifest's hash"] = (total, "manifest.json")
+    _check_augmented(folder, digest, found)
     return found
+
+
+def _check_augmented(folder: Path, content_sha256: str, found: Validation) -> None:
+    """Check the augmented configurations beside the original, whose hash is given."""
+    from expclip.tead.lineage import Originals, check_lineage
+
+    manifests = [
+        read_manifest(folder, path.name) for path in sorted(folder.glob("manifest-*.json"))
+    ]
+    originals = Originals(folder, content_sha256) if manifests else None
+    for manifest in manifests:
+        assert originals is not None
+        lineage = check_lineage(folder, manifest, originals)
+        config = manifest["config"]
+        found.augmented[config] = dict(lineage.rows)
+        for names, told in ((lineage.errors, found.errors), (lineage.warnings, found.warnings)):
+            told.update({f"{config}: {name}": (len(i), i[0]) for name, i in sorted(names.items())})
 
 
 class _Tally:
@@ -218,9 +182,9 @@ class _Tally:
         self._ids.append(row["id"])
         self._texts.append(row["text"])
         self._splits.append(row["split"])
-        for problem in _problems(row, self._seen):
+        for problem in find_problems(row, self._seen):
             self._problems.setdefault(problem, []).append(row["id"])
-        codes = _codes_of(row)
+        codes = codes_of(row)
         self._units.update(codes)
         self._unusual += len(codes) not in _USUAL_UNITS
         self._agreement[_agrees(row["emotions"], codes)] += 1
@@ -295,99 +259,6 @@ class _Tally:
                 self._note("flagged by the plug-in", self._ids[start + offset])
                 count += 1
         return count
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a TEAD folder.
-
-    Raises:
-        DataError: there is none, or it is not one of ours.
-    """
-    path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{folder}: not a finished TEAD (no manifest.json)") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not readable as JSON ({error})") from None
-    if not isinstance(manifest, dict) or not {"config", "content_sha256"} <= manifest.keys():
-        raise DataError(f"{path}: not a manifest of TEAD (no config or content hash)")
-    return manifest
-
-
-def read_rows(folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a TEAD folder, train first.
-
-    Raises:
-        DataError: a file is missing or broken, or lacks a column.
-    """
-    for batch in read_batches(folder, tuple(COLUMNS)):
-        yield from batch.to_pylist()
-
-
-def read_batches(folder: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield some columns of a TEAD folder as Arrow batches, train first.
-
-    Raises:
-        DataError: a file is missing or broken, or lacks a column.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    config = read_manifest(folder)["config"]
-    for split in SPLITS:
-        paths = sorted((folder / "data" / str(config)).glob(f"{split}-*.parquet"))
-        if not paths:
-            raise DataError(f"{folder}/data/{config}: no {split}-*.parquet found")
-        for path in paths:
-            try:
-                file = pq.ParquetFile(path)
-                missing = COLUMNS.keys() - set(file.schema_arrow.names)
-                if missing:
-                    raise DataError(f"{path}: no column {', '.join(sorted(missing))}")
-                yield from file.iter_batches(2048, columns=list(columns))
-            except (pa.ArrowException, OSError) as error:
-                raise DataError(f"{path}: not a sound Parquet file ({error})") from None
-
-
-def _problems(row: Mapping[str, Any], texts: dict[str, str]) -> Iterator[str]:
-    """Yield the names of the rules that a row breaks; remembers the texts it has seen."""
-    yield from filter(None, (_problem(check, row) for check in (_check_row, _check_vectors)))
-    key = normalise(row["text"])
-    if key in texts:
-        yield "text in both splits" if texts[key] != row["split"] else "text twice"
-    texts[key] = row["split"]
-    if row["split"] != split_of(row["text"]):
-        yield "split is not the one of the text's hash"
-
-
-def _problem(check: Callable[[Mapping[str, Any]], None], row: Mapping[str, Any]) -> str | None:
-    try:
-        check(row)
-    except ParseError as error:
-        return error.reason
-    return None
-
-
-def _check_row(row: Mapping[str, Any]) -> None:
-    actions = tuple(map(parse_action, row["au_codes"]))
-    check_tags(Annotation(tuple(row["emotions"]), actions))
-    check_situations(tuple(row["situations"]))
-    if {action.code for action in actions} != _codes_of(row):
-        raise ParseError("au_codes and aus differ", row["id"])
-
-
-def _check_vectors(row: Mapping[str, Any]) -> None:
-    if len(row["aus"]) != len(AU_INDEX) or not set(row["aus"]) <= {0, 1}:
-        raise ParseError("aus is not 36 zeros and ones", row["id"])
-    weights = np.asarray(row["blendshapes"], np.float32)
-    if weights.shape != (len(BLENDSHAPES),) or not ((weights >= 0) & (weights <= 1)).all():
-        raise ParseError("blendshapes are not 52 weights in 0..1", row["id"])
-
-
-def _codes_of(row: Mapping[str, Any]) -> set[int]:
-    """Return the codes of a row's vector of units; numbers beyond the 36 are another rule's."""
-    return {AU_CODES[index] for index in np.flatnonzero(row["aus"][: len(AU_CODES)])}
 
 
 def _agrees(emotions: Iterable[str], codes: set[int]) -> bool | None:

@@ -164,6 +164,7 @@ def test_progress_is_told(tmp_path: Path) -> None:
                 LlmOptions("m"),
                 FakeClient(reply),
                 journal,
+                None,
                 lambda done, total, tally: seen.append((done, total)),
             )
         )

@@ -1,11 +1,13 @@
 """TEAD end to end: from texts to a folder that `load_dataset` takes."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,12 @@ from expclip.face import blendshapes_from_aus, find_conflicts, parse_action
 from expclip.face.errors import DataError, ModelError
 from expclip.tead import (
     COLUMNS,
+    BudgetReached,
     BuildPlan,
     CorpusOptions,
     FakeClient,
     LlmOptions,
+    Prices,
     Prompts,
     build,
     read_plan,
@@ -204,6 +208,83 @@ def test_replay_asks_nothing_and_gives_the_same_bytes(
     rejects = pq.read_table(out / "rejects.parquet").to_pylist()
     assert rejects and {row["reason"] for row in rejects} <= {"nothing", "tags"}
     assert len(rejects) + json.loads(before["manifest.json"])["counts"]["rows"] == 40
+
+
+def test_the_limit_of_cost_stops_before_it_is_passed_and_a_higher_one_goes_on(
+    llm_server: Start, corpus: Path, tmp_path: Path
+) -> None:
+    server, out = llm_server(), tmp_path / "out"
+    options = LlmOptions("m", server.base_url, max_tokens=200, prices=Prices(1, 10))
+    plan = BuildPlan((str(corpus),), llm=options)
+    whole = build(tmp_path / "whole", plan)["usage"]
+    assert whole["cost"] == pytest.approx((whole["tokens_in"] + 10 * whole["tokens_out"]) / 1e6)
+    limit = whole["cost"] * 0.7
+    server.reset()
+
+    half = replace(plan, llm=replace(options, max_cost=limit))
+    with pytest.raises(BudgetReached) as caught:
+        build(out, half)
+    told = re.search(
+        r"spent (\S+) of \S+; (\d+) of 40 rows are answered: the same command with a higher "
+        rf"--max-cost goes on, expclip tead replay {out} builds what is there",
+        str(caught.value),
+    )
+    assert told and 0.5 * limit < float(told[1]) <= limit
+    manifest = build(out, read_plan(out), ask=False)
+    assert manifest["counts"]["rows"] == int(told[2]) > 0
+    assert manifest["usage"]["cost"] <= limit
+
+    with pytest.raises(BudgetReached):  # what was spent is not forgotten
+        build(out, half)
+    assert build(out, read_plan(out), ask=False)["usage"]["cost"] <= limit
+    assert build(out, plan)["usage"] == whole
+    assert server.stats()["requests"] == whole["answers"], "an answer was paid twice"
+
+
+def test_batches_give_the_same_data_set_as_single_calls(
+    llm_server: Start, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from expclip.tead import batch_api
+
+    quick = partial(batch_api.OpenAIBatches, limits=batch_api.BatchLimits(poll_s=0.02))
+    monkeypatch.setattr(batch_api, "OpenAIBatches", quick)
+    server = llm_server()
+    options = LlmOptions("m", server.base_url, prices=Prices(1, 10))
+    plan = BuildPlan((str(corpus),), llm=options)
+    build(tmp_path / "single", plan)
+    batched = replace(plan, llm=replace(options, backend="batch"))
+    build(tmp_path / "batched", batched)
+    assert files(tmp_path / "batched") == files(tmp_path / "single")
+    build(tmp_path / "batched", plan)  # one way may finish what the other began
+    assert files(tmp_path / "batched") == files(tmp_path / "single")
+
+
+def test_a_local_model_is_asked_where_the_plan_says_so(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("expclip.tead.local.LocalModel", lambda options: FakeClient(fake))
+    plan = BuildPlan((str(corpus),), llm=LlmOptions("some/folder", backend="local"))
+    manifest = build(tmp_path / "out", plan)
+    assert (manifest["config"], manifest["counts"]["rows"]) == ("some-folder", 40)
+
+
+def test_manifest_says_what_the_answers_took_and_who_gave_them(
+    llm_server: Start, corpus: Path, tmp_path: Path
+) -> None:
+    server, out = llm_server(), tmp_path / "out"
+    manifest = build(out, BuildPlan((str(corpus),), llm=LlmOptions("m", server.base_url)))
+    usage = manifest["usage"]
+    assert (usage["answers"], usage["unmeasured"]) == (80, 0)
+    assert usage["tokens_in"] > usage["tokens_out"] > 0
+    assert usage["prices"] is None and usage["cost"] is None
+    assert manifest["annotator"]["served_by"] == ["m"]
+    # A server that counts nothing: unknown, and not 0.
+    plan = BuildPlan((str(corpus),), llm=LlmOptions("m", prices=Prices(1, 10)))
+    usage = build(tmp_path / "silent", plan, transport=FakeClient(fake))["usage"]
+    assert (usage["answers"], usage["unmeasured"], usage["cost"]) == (80, 80, None)
+    before = files(tmp_path / "silent")
+    build(tmp_path / "silent", read_plan(tmp_path / "silent"), ask=False)
+    assert files(tmp_path / "silent") == before
 
 
 def test_a_mapping_can_be_changed_without_asking(corpus: Path, tmp_path: Path) -> None:

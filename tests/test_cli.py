@@ -1,5 +1,7 @@
 """The command line: what it prints, and how it fails."""
 
+import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -70,6 +72,35 @@ def test_build_with_an_llm_and_replay(llm_server: Start, texts: Path, tmp_path: 
     assert server.stats()["requests"] == asked == 6
 
 
+def test_build_tells_what_it_cost_and_stops_at_the_limit(
+    llm_server: Start, texts: Path, tmp_path: Path
+) -> None:
+    server, out = llm_server(), tmp_path / "out"
+    arguments = ["--llm", "m", "--base-url", server.base_url, "--corpus", texts, "--out", out]
+    told = fails("tead", "build", *arguments, "--prices", "1,10", "--max-cost", "0.0285")
+    assert re.match(
+        r"the next request may cost more than is left: spent 0\.0\d+ of 0\.0285; \d ", told
+    )
+    told = expclip("tead", "build", *arguments, "--prices", "1,10").stdout
+    assert re.search(r"6 answers, [\d,]+ tokens in, \d+ out, cost 0\.0\d+\n", told)
+    assert re.search(r"6 answers, .*, cost 0\.0\d+\n", expclip("tead", "replay", out).stdout)
+    assert server.stats()["requests"] == 6
+
+
+def test_defaults_of_the_command_are_those_of_the_records() -> None:
+    from expclip.cli.tead import build
+    from expclip.tead import BuildPlan, CorpusOptions, LlmOptions
+
+    offered = {name: one.default for name, one in inspect.signature(build).parameters.items()}
+    renamed = {"timeout": "timeout_s", "patience": "patience_s", "max_rows": "limit"}
+    own = {"out", "corpus", "llm", "overwrite"}
+    records = [LlmOptions("m"), CorpusOptions(), BuildPlan()]
+    for name in offered.keys() - own:
+        field = renamed.get(name, name)
+        found = [getattr(record, field) for record in records if hasattr(record, field)]
+        assert found and set(found) == {offered[name]}, name
+
+
 def test_prompts_are_printed_as_a_model_gets_them() -> None:
     told = expclip("tead", "prompts", "single", "--text", "My own text.").stdout
     assert "Text: My own text." in told and "AU12 lip corner puller" in told
@@ -99,6 +130,11 @@ def test_broken_data_set_fails_validation(texts: Path, tmp_path: Path) -> None:
         (["--llm", "m", "--base-url", "http://127.0.0.1:9/v1"], "does not answer"),
         (["--llm", "m", "--base-url", "127.0.0.1"], "must start with http://"),
         (["--prompts", "{}"], "no prompt found, expected one of tags.txt"),
+        (["--prices", "1,2"], "--backend, --prices and --max-cost need an LLM"),
+        (["--llm", "m", "--prices", "cheap"], "prices 'cheap': expected IN,OUT"),
+        (["--llm", "m", "--max-cost", "5"], "--max-cost needs --prices IN,OUT"),
+        (["--llm", "m", "--backend", "cloud"], "no backend 'cloud', expected one of server, batch"),
+        (["--llm", "{}", "--backend", "local"], "holds no model of transformers"),
         (["--strength", "3"], "strength must be above 0 and at most 1"),
         (["--out", "{}"], "not empty, and no build of expclip"),
     ],

@@ -9,8 +9,8 @@ import pytest
 from servers.llm import LlmServer
 
 from expclip.face.errors import ParseError
-from expclip.tead import FakeClient, LlmOptions, OpenAIClient
-from expclip.tead.client import ConnectionLost, Dialect, Question, Response, read_reply, read_usage
+from expclip.tead import FakeClient, LlmOptions, OpenAIClient, Prices
+from expclip.tead.client import ConnectionLost, Dialect, Question, Response, read_reply
 from expclip.tead.client import _retry_after as retry_after
 
 Start = Callable[..., LlmServer]
@@ -79,12 +79,6 @@ def test_bad_reply_has_a_reason(answer: bytes, reason: str) -> None:
     assert caught.value.reason == reason
 
 
-def test_usage_is_counted_where_the_server_tells_it() -> None:
-    assert read_usage(b'{"usage": {"prompt_tokens": 7, "completion_tokens": 2}}') == (7, 2)
-    for silent in (b"{}", b"[]", b"no", b'{"usage": null}', b'{"usage": {"prompt_tokens": "x"}}'):
-        assert read_usage(silent) == (0, 0)
-
-
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [("3", 3.0), ("0.5", 0.5), ("-1", 0.0), ("9999", 120.0), ("soon", None), ("nan", None)],
@@ -125,11 +119,23 @@ def test_openai_client_returns_every_http_answer(llm_server: Start) -> None:
         send(OpenAIClient(LlmOptions("m", server.base_url)), request)
 
 
-def test_hanging_server_is_a_lost_connection(llm_server: Start) -> None:
-    server = llm_server(rate_hang=1.0)
-    client = OpenAIClient(LlmOptions("m", server.base_url, timeout_s=0.3))
-    with pytest.raises(ConnectionLost):
+@pytest.mark.parametrize(
+    ("fault", "timed_out", "sent"),
+    [
+        ("rate_hang", True, True),
+        ("rate_cut", False, True),
+        ("rate_cut_body", False, True),
+        (None, False, False),
+    ],
+)
+def test_a_lost_connection_says_whether_it_took_too_long_and_may_be_billed(
+    llm_server: Start, fault: str | None, timed_out: bool, sent: bool
+) -> None:
+    url = llm_server(**{fault: 1.0}).base_url if fault else "http://127.0.0.1:9/v1"
+    client = OpenAIClient(LlmOptions("m", url, timeout_s=0.3))
+    with pytest.raises(ConnectionLost) as caught:
         send(client, Dialect().request(QUESTION, LlmOptions("m")))
+    assert (caught.value.timed_out, caught.value.sent) == (timed_out, sent)
 
 
 def test_the_key_is_struck_out_of_whatever_comes_back(
@@ -145,8 +151,17 @@ def test_the_key_is_struck_out_of_whatever_comes_back(
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"base_url": "localhost:80"}, {"attempts": 0}, {"in_flight": 0}, {"timeout_s": -1.0}],
+    [
+        {"base_url": "localhost:80"},
+        {"attempts": 0},
+        {"in_flight": 0},
+        {"timeout_s": -1.0},
+        {"max_cost": 0.0, "prices": Prices(1, 1)},
+        {"max_cost": float("nan"), "prices": Prices(1, 1)},
+        {"max_cost": 5.0},
+        {"backend": "cloud"},
+    ],
 )
 def test_wrong_options_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must"):
+    with pytest.raises(ValueError, match=r"must|needs|expected one of"):
         LlmOptions("m", **wrong)

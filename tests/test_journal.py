@@ -56,6 +56,32 @@ def test_commit_returns_when_the_answer_is_on_the_disk(tmp_path: Path) -> None:
     copy.close()
 
 
+def test_an_answer_that_came_is_kept_though_the_run_was_stopped(tmp_path: Path) -> None:
+    async def stopped(journal: Journal) -> None:
+        commits = [asyncio.create_task(journal.commit(Answer(b"a", 200, b"x")))]
+        await asyncio.sleep(0)  # it waits, and no writer has run yet
+        for commit in commits:
+            commit.cancel()
+        assert journal._writer is not None
+        journal._writer.cancel()
+
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        asyncio.run(stopped(journal))
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        assert journal.find(b"a") == b"x"
+        assert journal.uncounted() == (0, 0)
+
+
+def test_tokens_at_most_are_kept_beside_an_answer(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with Journal(path) as journal:
+        commit(journal, Answer(b"a", 200, b"x", (7, 2)), Answer(b"b", 200, b"y", (1, 1)))
+        commit(journal, Answer(b"c", 200, b"z"), Answer(b"d", 500, b"no"))
+    with Journal(path) as journal:
+        assert journal.uncounted() == (8, 3)
+        assert list(journal.good_answers()) == [b"x", b"y", b"z"]
+
+
 def test_a_second_run_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     with Journal(path) as journal:

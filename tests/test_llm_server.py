@@ -367,6 +367,145 @@ def test_every_fault_has_a_rate_and_rates_above_one_are_refused() -> None:
         Faults(rate_429=0.6, rate_cut=0.6)
 
 
+def upload(client: OpenAI, *bodies: Any) -> str:
+    """Upload a file of requests with the names "0", "1", ...; return its id."""
+    line = {"method": "POST", "url": "/v1/chat/completions"}
+    lines = [{**line, "custom_id": str(name), "body": body} for name, body in enumerate(bodies)]
+    content = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    return client.files.create(file=("requests.jsonl", content), purpose="batch").id
+
+
+def start_batch(client: OpenAI, file: str, **metadata: str) -> Any:
+    return client.batches.create(
+        input_file_id=file,
+        endpoint="/v1/chat/completions",
+        completion_window="24h",
+        metadata=metadata,
+    )
+
+
+def wait_for(client: OpenAI, batch: Any, seen: list[str] | None = None) -> Any:
+    """Return a batch when it has ended; notes the states that it was seen in."""
+    while batch.status in ("validating", "in_progress", "finalizing", "cancelling"):
+        batch = client.batches.retrieve(batch.id)
+        if seen is not None and seen[-1:] != [batch.status]:
+            seen.append(batch.status)
+    return batch
+
+
+def results(client: OpenAI, file: str | None) -> dict[str, Any]:
+    """Return the lines of an output or error file by the names of their requests."""
+    lines = client.files.content(file).text.splitlines() if file else []
+    return {line["custom_id"]: line for line in map(json.loads, lines)}
+
+
+def test_a_batch_answers_all_in_its_own_order(server: LlmServer, client: OpenAI) -> None:
+    server.configure(batch_seconds=0.5)
+    asked = [question(f"text {number}") for number in range(30)]
+    seen: list[str] = []
+    batch = wait_for(client, start_batch(client, upload(client, *asked), mine="yes"), seen)
+    states = ["validating", "in_progress", "finalizing", "completed"]
+    assert seen == [state for state in states if state in seen] and len(seen) > 2
+    assert batch.metadata == {"mine": "yes"} and batch.error_file_id is None
+    assert dict(batch.request_counts) == {"total": 30, "completed": 30, "failed": 0}
+    answers = results(client, batch.output_file_id)
+    assert list(answers) != sorted(answers, key=int) and len(answers) == 30
+    for name, line in answers.items():
+        assert (line["response"]["status_code"], line["error"]) == (200, None)
+        content = line["response"]["body"]["choices"][0]["message"]["content"]
+        assert json.loads(content) == right_answer(asked[int(name)])
+    assert set(server.stats()["answered"].values()) == {1}
+
+
+def test_a_batch_meets_the_faults_of_the_live_path(server: LlmServer, client: OpenAI) -> None:
+    rates = {"rate_429": 0.3, "rate_empty": 0.3, "rate_cut": 0.3}
+    server.configure(**rates)
+    asked = [question(f"text {number}") for number in range(40)]
+    faults = [pick_fault(question_key(one), 0, Faults(**rates)) for one in asked]
+    batch = wait_for(client, start_batch(client, upload(client, *asked)))
+    answered = results(client, batch.output_file_id)
+    failed = results(client, batch.error_file_id)
+    for name, fault in enumerate(faults):
+        if fault == "429":
+            assert failed[str(name)]["response"]["status_code"] == 429
+        elif fault == "cut":
+            assert failed[str(name)]["error"]["code"] == "request_timeout"
+        else:
+            reply = answered[str(name)]["response"]["body"]["choices"][0]["message"]["content"]
+            assert (reply == "") == (fault == "empty")
+    assert dict(batch.request_counts)["failed"] == len(failed) == 40 - len(answered)
+
+
+def test_a_batch_expires_or_is_cancelled_half_way(server: LlmServer, client: OpenAI) -> None:
+    server.configure(batch_expires=1, batch_expires_share=0.25)
+    asked = [question(f"text {number}") for number in range(20)]
+    batch = wait_for(client, start_batch(client, upload(client, *asked)))
+    assert batch.status == "expired" and len(results(client, batch.output_file_id)) == 15
+    errors = results(client, batch.error_file_id).values()
+    assert {line["error"]["code"] for line in errors} == {"batch_expired"} and len(errors) == 5
+    server.configure(batch_seconds=2)
+    batch = client.batches.cancel(start_batch(client, upload(client, *asked)).id)
+    assert batch.status == "cancelling"
+    assert wait_for(client, batch).status == "cancelled"
+    with pytest.raises(openai.ConflictError, match="Cannot cancel"):
+        client.batches.cancel(batch.id)
+
+
+@pytest.mark.parametrize(
+    ("faults", "bodies", "code"),
+    [
+        ({"batch_fails": 1}, [question()], "invalid_json_line"),
+        ({"batch_requests": 1}, [question("a"), question("b")], "too_many_tasks"),
+        ({"batch_queue": 1}, [question("a"), question("b")], "token_limit_exceeded"),
+        ({}, [question() | {"model": "a"}, question() | {"model": "b"}], "mismatched_model"),
+        ({}, [], "empty_file"),
+        ({}, [question() | {"messages": []}], "invalid_json_line"),
+    ],
+)
+def test_a_batch_that_is_wrong_fails(
+    server: LlmServer, client: OpenAI, faults: dict[str, Any], bodies: list[Any], code: str
+) -> None:
+    server.configure(**faults)
+    batch = wait_for(client, start_batch(client, upload(client, *bodies)))
+    assert (batch.status, batch.errors.data[0].code) == ("failed", code)
+    assert not server.stats()["asked"]
+
+
+def test_batches_are_listed_page_by_page_newest_first(server: LlmServer, client: OpenAI) -> None:
+    file = upload(client, question())
+    made = [start_batch(client, file).id for _ in range(5)]
+    assert [batch.id for batch in client.batches.list(limit=2)] == made[::-1]
+    assert client.batches.list(limit=5).has_more is False
+
+
+def test_files_can_be_read_and_removed(server: LlmServer, client: OpenAI) -> None:
+    file = upload(client, question())
+    assert client.files.retrieve(file).purpose == "batch"
+    assert client.files.delete(file).deleted and server.stats()["files"] == {}
+    for use in (client.files.retrieve, client.files.content, client.files.delete):
+        with pytest.raises(openai.NotFoundError):
+            use(file)
+    with pytest.raises(openai.NotFoundError):
+        start_batch(client, file)
+    with pytest.raises(openai.NotFoundError):
+        client.batches.retrieve("batch_0")
+    server.configure(api_key="secret")
+    with pytest.raises(openai.AuthenticationError):
+        upload(client, question())
+
+
+def test_a_call_whose_answer_is_lost_was_made(server: LlmServer, client: OpenAI) -> None:
+    file = upload(client, question())
+    server.configure(batch_lost=1.0)
+    with pytest.raises(openai.APIConnectionError):
+        start_batch(client, file)
+    server.configure(batch_lost=0.0, batch_503=1.0)
+    with pytest.raises(openai.InternalServerError):
+        start_batch(client, file)
+    server.configure(batch_503=0.0)
+    assert len(list(client.batches.list())) == 1
+
+
 @pytest.mark.parametrize("how", [("-m", "servers.llm"), (str(TESTS / "servers" / "llm.py"),)])
 def test_it_can_be_started_by_hand(how: tuple[str, ...]) -> None:
     command = [sys.executable, *how, "--latency", "0.01", "--rate-429", "0.1", "--models", "a,b"]

@@ -10,7 +10,7 @@ from expclip.face.errors import DataError
 from expclip.tead import PROMPT_NAMES, Annotation, Prompts, prototypes
 from expclip.tead.parsing import parse_reply
 from expclip.tead.prompts import answer_schema
-from expclip.tead.validate import check_situations, check_tags
+from expclip.tead.rules import check_situations, check_tags
 
 
 def test_question_is_system_message_examples_and_text() -> None:

@@ -12,7 +12,7 @@ from expclip.face.errors import ModelError
 from expclip.tead import Journal, LlmOptions, OpenAIClient, Prompts, SourceText
 from expclip.tead.annotate import converse
 from expclip.tead.client import Dialect
-from expclip.tead.scheduler import Limiter, RowRefused, Scheduler, Tally, known_dialect
+from expclip.tead.scheduler import RowRefused, Scheduler, Tally, known_dialect
 
 Start = Callable[..., LlmServer]
 QUESTION = next(converse(SourceText("Hello there", "test"), Prompts.load(), LlmOptions("m")))
@@ -83,6 +83,35 @@ def test_a_server_that_always_fails_stops_the_run_after_the_patience(
         find_dialect(LlmOptions("m", server.base_url, patience_s=1.0), tmp_path)
 
 
+def test_a_limit_of_requests_is_found_and_kept(llm_server: Start, tmp_path: Path) -> None:
+    server = llm_server(latency_s=0.2, max_concurrency=20)
+    options = LlmOptions("m", server.base_url, in_flight=256, single_call=True)
+    prompts = Prompts.load()
+    texts = [SourceText(f"Day {number}", "test") for number in range(240)]
+    levels: list[int] = []
+    limited: list[int] = []
+
+    async def run() -> Tally:
+        transport = OpenAIClient(options)
+        with Journal(tmp_path / "journal.sqlite") as journal:
+            scheduler = Scheduler(transport, journal, options)
+
+            async def ask(text: SourceText) -> None:
+                question = next(converse(text, prompts, options))
+                await scheduler.answer(Dialect().request(question, options), 1)
+                levels.append(scheduler._limiter.level.limit)
+                limited.append(scheduler.tally.limited)
+
+            await asyncio.gather(*map(ask, texts))
+            await transport.close()
+            return scheduler.tally
+
+    tally = asyncio.run(run())
+    assert tally.asked == 240 + tally.limited
+    assert limited[-1] - limited[120] < 60, "refused also when the limit was found"
+    assert 14 <= sorted(levels[120:])[60] <= 24
+
+
 def test_retry_after_is_honoured(llm_server: Start, tmp_path: Path) -> None:
     server = llm_server(limit_per_s=1.0, burst=1)
     options = LlmOptions("m", server.base_url)
@@ -115,73 +144,8 @@ def test_a_question_that_only_fails_gives_up_its_row(tmp_path: Path) -> None:
         with Journal(tmp_path / "journal.sqlite") as journal:
             scheduler = Scheduler(Failing(), journal, LlmOptions("m"))
             scheduler._backoff = lambda key, retry: 0.0  # type: ignore[method-assign]
-            await scheduler.answer({"seed": 0}, 1)
+            await scheduler.answer({"seed": 0, "messages": ()}, 1)
             with pytest.raises(RowRefused, match="not answered after 12 requests"):
-                await scheduler.answer({"seed": 1}, 1)
-
-    asyncio.run(run())
-
-
-def test_limiter_lets_in_no_more_than_its_limit() -> None:
-    async def run() -> int:
-        limiter, most = Limiter(3), 0
-
-        async def work() -> None:
-            nonlocal most
-            async with limiter:
-                most = max(most, limiter.in_flight)
-                await asyncio.sleep(0.001)
-
-        await asyncio.gather(*(work() for _ in range(30)))
-        assert limiter.in_flight == 0
-        return most
-
-    assert asyncio.run(run()) == 3
-
-
-def test_limiter_shrinks_under_many_429s_and_grows_again() -> None:
-    async def run() -> None:
-        limiter = Limiter(10)
-        for _ in range(15):
-            limiter.limited(0.01)
-        assert limiter.limit == 10
-        limiter.limited(0.01)
-        assert limiter.limit == 7
-        start = asyncio.get_running_loop().time()
-        async with limiter:  # closed until the server's Retry-After is over
-            assert asyncio.get_running_loop().time() - start >= 0.01
-        for _ in range(40):
-            limiter.succeeded()
-        assert limiter.limit == 10
-
-    asyncio.run(run())
-
-
-def test_scattered_429s_leave_the_limit_alone() -> None:
-    async def run() -> None:
-        limiter = Limiter(10)
-        for _ in range(200):
-            limiter.limited(1.0)
-            for _ in range(4):
-                limiter.succeeded()
-        assert limiter.limit == 10
-
-    asyncio.run(run())
-
-
-def test_a_cancelled_wait_loses_no_slot() -> None:
-    async def run() -> None:
-        limiter = Limiter(1)
-
-        async def hold() -> None:
-            async with limiter:
-                await asyncio.sleep(0.01)
-
-        first, second = asyncio.create_task(hold()), asyncio.create_task(hold())
-        await asyncio.sleep(0)
-        second.cancel()
-        await first
-        await asyncio.wait_for(hold(), 1)
-        assert limiter.in_flight == 0
+                await scheduler.answer({"seed": 1, "messages": ()}, 1)
 
     asyncio.run(run())

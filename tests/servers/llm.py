@@ -13,9 +13,8 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, fields, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,34 +24,14 @@ from aiohttp.web_request import BaseRequest
 if not __package__:  # run by its path: the folder to import from is tests/
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from servers.llm_faults import Faults, TokenBucket, draw, pick_fault
-from servers.llm_replies import expected_reply, question_key
+from servers.llm_batches import BATCH_PATHS, Batches
+from servers.llm_faults import Faults, Refused, TokenBucket, draw, pick_fault
+from servers.llm_replies import completion, count_prompt_tokens, question_key
 from servers.process import ServerProcess, exit_when_stdin_closes
 
 __all__ = ["LlmServer"]
 
-# Faults of the model: what it says, given the right answer, and why it stopped.
-_SAID: dict[str, Callable[[str], str | None]] = {
-    "bad_json": lambda right: right.replace('": [', '": ', 1).rstrip("}") + ",}",
-    "truncated": lambda right: right[: len(right) // 2],
-    "white_space": lambda right: right[:14] + "\n \t" * 2000,
-    "refusal": lambda right: None,
-    "refusal_prose": lambda right: "I'm sorry, but I can't help with that.",
-    "empty": lambda right: "",
-    "no_tags": lambda right: '{"emotions": [], "aus": [], "situations": []}',
-    "wrong_schema": lambda right: '{"answer": {"feeling": "joy", "units": 12}}',
-}
-_CUT_SHORT = ("truncated", "white_space")
-
-
-class _Refused(Exception):
-    """An HTTP error in OpenAI's form."""
-
-    def __init__(self, status: int, message: str, code: str | None = None, **headers: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+_STATUSES = ("429", "500", "502", "503")
 
 
 class _Counts:
@@ -95,21 +74,25 @@ class _App:
             "/config": self._configure,
         }
         self._counts = _Counts()
+        self._batches = Batches(self._answer_line)
         self._in_flight = 0
         self._set(faults)
 
     def _set(self, faults: Faults) -> None:
-        self._faults = faults
+        self._faults = self._batches.faults = faults
         self._bucket = TokenBucket(faults.limit_per_s, faults.burst) if faults.limit_per_s else None
 
     async def handle(self, request: BaseRequest) -> web.StreamResponse:
         try:
             route = self._routes.get(request.path)
+            if route is None and request.path.startswith(BATCH_PATHS):
+                self._check_key(request)
+                return await self._batches.handle(request)
             if route is None:
-                raise _Refused(404, f"Unknown path: {request.method} {request.path}")
+                raise Refused(404, f"Unknown path: {request.method} {request.path}")
             return await route(request)
-        except _Refused as error:
-            return _error_response(error)
+        except Refused as error:
+            return web.json_response(error.content, status=error.status, headers=error.headers)
 
     async def _health(self, request: BaseRequest) -> web.StreamResponse:
         return web.json_response({"status": "ok"})
@@ -118,17 +101,18 @@ class _App:
         counts = self._counts.as_json(
             self._in_flight, brief="brief" in request.query, with_log="log" in request.query
         )
-        return web.json_response(counts)
+        return web.json_response(counts | self._batches.counts())
 
     async def _reset(self, request: BaseRequest) -> web.StreamResponse:
         self._counts = _Counts()
+        self._batches.clear()
         return web.json_response({})
 
     async def _configure(self, request: BaseRequest) -> web.StreamResponse:
         try:
             self._set(replace(self._faults, **json.loads(await request.read())))
         except (TypeError, ValueError) as error:
-            raise _Refused(400, str(error)) from error
+            raise Refused(400, str(error)) from error
         return web.json_response(asdict(self._faults))
 
     async def _list_models(self, request: BaseRequest) -> web.StreamResponse:
@@ -142,7 +126,7 @@ class _App:
     def _check_key(self, request: BaseRequest) -> None:
         key = self._faults.api_key
         if key is not None and request.headers.get("Authorization") != f"Bearer {key}":
-            raise _Refused(401, "Incorrect API key provided", "invalid_api_key")
+            raise Refused(401, "Incorrect API key provided", "invalid_api_key")
 
     async def _complete(self, request: BaseRequest) -> web.StreamResponse:
         counts = self._counts
@@ -160,7 +144,7 @@ class _App:
             if outcome == "200":
                 counts.answered[question] += 1
             return response
-        except _Refused as error:
+        except Refused as error:
             outcome = str(error.status)
             raise
         finally:
@@ -175,25 +159,46 @@ class _App:
         faults = self._faults
         self._check_limits()
         self._check_body(body)
-        asked = self._counts.let_in[question]
-        self._counts.let_in[question] += 1
-        fault = pick_fault(question, asked, faults)
-        if fault is not None:
-            self._counts.faults[fault] += 1
+        asked, fault = self._draw_fault(question)
         await self._wait(fault, question, asked)
-        if fault in ("429", "500", "502", "503"):
-            raise _Refused(int(fault), f"Fault on order: {fault}", **self._retry_after(fault))
+        if fault in _STATUSES:
+            raise Refused(int(fault), f"Fault on order: {fault}", **self._retry_after(fault))
         if request.transport is None or request.transport.is_closing():
             return web.Response(), "gone"  # the client left before there was an answer
         if fault == "cut":
             request.transport.close()
             return web.Response(), "cut"
-        payload = _completion(body, question, asked, fault, faults.formats)
+        payload = completion(body, question, asked, fault, faults.formats)
         if fault == "cut_body":
             return await _send_half(request, payload), "cut"
         if fault == "slow_body":
             return await _send_slowly(request, payload, faults.slow_body_s), "200"
         return web.Response(body=payload, content_type="application/json"), "200"
+
+    def _answer_line(self, body: dict[str, Any]) -> tuple[int, object] | None:
+        """Return status and content of the answer to a request of a batch, None for no answer."""
+        question = question_key(body)
+        self._counts.asked[question] += 1
+        try:
+            self._check_body(body)
+            asked, fault = self._draw_fault(question)
+            if fault in _STATUSES:
+                raise Refused(int(fault), f"Fault on order: {fault}")
+        except Refused as error:
+            return error.status, error.content
+        if fault in ("hang", "cut", "cut_body"):
+            return None
+        self._counts.answered[question] += 1
+        return 200, json.loads(completion(body, question, asked, fault, self._faults.formats))
+
+    def _draw_fault(self, question: str) -> tuple[int, str | None]:
+        """Return how often a question was let in before, and the fault that it meets now."""
+        asked = self._counts.let_in[question]
+        self._counts.let_in[question] += 1
+        fault = pick_fault(question, asked, self._faults)
+        if fault is not None:
+            self._counts.faults[fault] += 1
+        return asked, fault
 
     async def _wait(self, fault: str | None, question: str, asked: int) -> None:
         delay = self._faults.latency_s
@@ -215,26 +220,26 @@ class _App:
         if wait_s:
             headers = {"Retry_After": str(math.ceil(wait_s)), "Retry_After_Ms": str(wait_s * 1000)}
             headers = self._retry_after("429") or headers
-            raise _Refused(429, "Rate limit reached", "rate_limit_exceeded", **headers)
+            raise Refused(429, "Rate limit reached", "rate_limit_exceeded", **headers)
         if faults.max_concurrency is not None and self._in_flight > faults.max_concurrency:
             headers = self._retry_after("429")
-            raise _Refused(429, "Too many requests in flight", "rate_limit_exceeded", **headers)
+            raise Refused(429, "Too many requests in flight", "rate_limit_exceeded", **headers)
 
     def _check_body(self, body: dict[str, Any]) -> None:
         faults = self._faults
         if body.get("stream"):
-            raise _Refused(400, "Streaming is not supported", "unsupported_value")
+            raise Refused(400, "Streaming is not supported", "unsupported_value")
         if faults.models and body["model"] not in faults.models:
             message = f"The model `{body['model']}` does not exist"
-            raise _Refused(404, message, "model_not_found")
-        if faults.context_tokens is not None and _prompt_tokens(body) > faults.context_tokens:
+            raise Refused(404, message, "model_not_found")
+        if faults.context_tokens is not None and count_prompt_tokens(body) > faults.context_tokens:
             message = f"This model's maximum context length is {faults.context_tokens} tokens"
-            raise _Refused(400, message, "context_length_exceeded")
+            raise Refused(400, message, "context_length_exceeded")
         asked = (body.get("response_format") or {}).get("type", "text")
         obeyed = {"refused": (), "json_object": ("json_object",)}.get(faults.formats)
         if asked != "text" and obeyed is not None and asked not in obeyed:
             message = f"Unsupported value: 'response_format.type' does not support '{asked}'"
-            raise _Refused(400, message, "unsupported_value")
+            raise Refused(400, message, "unsupported_value")
 
 
 def _parse_body(raw: bytes) -> dict[str, Any]:
@@ -244,46 +249,7 @@ def _parse_body(raw: bytes) -> dict[str, Any]:
             return dict(body)
     except (ValueError, TypeError, KeyError):
         pass
-    raise _Refused(400, "The body must be JSON with 'model' and 'messages'", "invalid_value")
-
-
-def _error_response(error: _Refused) -> web.Response:
-    kind = "invalid_request_error" if error.status < 500 else "server_error"
-    param = "response_format" if "response_format" in str(error) else None
-    content = {"message": str(error), "type": kind, "param": param, "code": error.code}
-    return web.json_response({"error": content}, status=error.status, headers=error.headers)
-
-
-def _prompt_tokens(body: Mapping[str, Any]) -> int:
-    """Return about as many tokens as a real model would count: a quarter of the characters."""
-    return sum(len(str(message.get("content"))) for message in body["messages"]) // 4 + 3
-
-
-def _completion(
-    body: Mapping[str, Any], question: str, asked: int, fault: str | None, formats: str
-) -> bytes:
-    """Return the body of a chat completion."""
-    in_use = body.get("response_format") if formats != "ignored" else None
-    right = json.dumps(expected_reply(body["messages"], in_use))
-    if formats == "ignored":
-        right = f"Here is the annotation you asked for:\n\n```json\n{right}\n```"
-    said = _SAID[fault](right) if fault in _SAID else right
-    message = _message_json(said)
-    finish = "length" if fault in _CUT_SHORT else "stop"
-    prompt_tokens, tokens = _prompt_tokens(body), len(said or "") // 4 + 1
-    return (
-        f'{{"id":"chatcmpl-{question[:20]}-{asked}","object":"chat.completion",'
-        f'"created":{int(time.time())},"model":{json.dumps(body["model"])},'
-        f'"system_fingerprint":"fp_standin","choices":[{{"index":0,"message":{message},'
-        f'"logprobs":null,"finish_reason":"{finish}"}}],"usage":{{"prompt_tokens":{prompt_tokens},'
-        f'"completion_tokens":{tokens},"total_tokens":{prompt_tokens + tokens}}}}}'
-    ).encode()
-
-
-@lru_cache(maxsize=8192)
-def _message_json(content: str | None) -> str:
-    refusal = "I'm sorry, I can't assist with that." if content is None else None
-    return json.dumps({"role": "assistant", "content": content, "refusal": refusal})
+    raise Refused(400, "The body must be JSON with 'model' and 'messages'", "invalid_value")
 
 
 async def _send_half(request: BaseRequest, payload: bytes) -> web.StreamResponse:
@@ -367,6 +333,7 @@ async def _serve(faults: Faults, host: str, port: int) -> None:
 _KINDS: dict[str, Callable[[str], Any]] = {
     "float": float,
     "int": int,
+    "bool": json.loads,
     "tuple[str, ...]": lambda text: tuple(text.split(",")),
 }
 

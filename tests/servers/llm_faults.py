@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-__all__ = ["FAULTS", "Faults", "TokenBucket", "draw", "pick_fault"]
+__all__ = ["FAULTS", "Faults", "Refused", "TokenBucket", "draw", "pick_fault"]
 
 # Each has a rate. A question meets at most one, so that the rates may be added up.
 FAULTS = (
@@ -16,6 +16,23 @@ FAULTS = (
     *("bad_json", "truncated", "white_space", "refusal", "refusal_prose"),  # of the model
     *("empty", "no_tags", "wrong_schema"),
 )
+
+
+class Refused(Exception):
+    """An HTTP error in OpenAI's form."""
+
+    def __init__(self, status: int, message: str, code: str | None = None, **headers: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    @property
+    def content(self) -> dict[str, object]:
+        """The body of the answer."""
+        kind = "invalid_request_error" if self.status < 500 else "server_error"
+        param = "response_format" if "response_format" in str(self) else None
+        return {"error": {"message": str(self), "type": kind, "param": param, "code": self.code}}
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,26 @@ class Faults:
     """Requests a second that the token bucket lets through."""
     burst: int = 1
     max_concurrency: int | None = None
+    batch_seconds: float = 0.0
+    """How long a batch takes."""
+    batch_requests: int = 50_000
+    """Most requests of a batch; one with more fails."""
+    batch_queue: int | None = None
+    """Most requests of all open batches together; a batch on top of them fails."""
+    batch_fails: int = 0
+    """How many batches, from the first, fail when they are validated."""
+    batch_expires: int = 0
+    """How many batches, from the first, expire."""
+    batch_expires_share: float = 0.5
+    """Share of the requests of an expired batch that are not answered."""
+    batch_odd_lines: bool = False
+    """Whether output files also hold lines that no one asked for, or can read."""
+    batch_files_lost: bool = False
+    """Whether output files are gone when they are asked for."""
+    batch_lost: float = 0.0
+    """Share of calls about files and batches whose answer is lost: done, but not told."""
+    batch_503: float = 0.0
+    """Share of calls about files and batches that are turned away."""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -5,11 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["KEYS", "SCENES", "expected_reply", "question_key"]
+__all__ = [
+    "KEYS",
+    "SCENES",
+    "completion",
+    "count_prompt_tokens",
+    "expected_reply",
+    "question_key",
+]
 
 KEYS = ("emotions", "aus", "situations")
 
@@ -129,6 +137,20 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _NAMED_KEY = re.compile(r"[\"'`](emotions|aus|situations)[\"'`]")
 
 
+# Faults of the model: what it says, given the right answer, and why it stopped.
+_SAID: dict[str, Callable[[str], str | None]] = {
+    "bad_json": lambda right: right.replace('": [', '": ', 1).rstrip("}") + ",}",
+    "truncated": lambda right: right[: len(right) // 2],
+    "white_space": lambda right: right[:14] + "\n \t" * 2000,
+    "refusal": lambda right: None,
+    "refusal_prose": lambda right: "I'm sorry, but I can't help with that.",
+    "empty": lambda right: "",
+    "no_tags": lambda right: '{"emotions": [], "aus": [], "situations": []}',
+    "wrong_schema": lambda right: '{"answer": {"feeling": "joy", "units": 12}}',
+}
+_CUT_SHORT = ("truncated", "white_space")
+
+
 def expected_reply(
     messages: Sequence[Mapping[str, Any]], response_format: Mapping[str, Any] | None = None
 ) -> dict[str, list[str]]:
@@ -152,6 +174,38 @@ def question_key(body: Mapping[str, Any]) -> str:
     """Return a hash of a request's body less its token limit: what is asked, not how long."""
     asked = {k: v for k, v in body.items() if k not in ("max_tokens", "max_completion_tokens")}
     return hashlib.sha256(_CANONICAL.encode(asked).encode()).hexdigest()
+
+
+def count_prompt_tokens(body: Mapping[str, Any]) -> int:
+    """Return about as many tokens as a real model would count: a quarter of the characters."""
+    return sum(len(str(message.get("content"))) for message in body["messages"]) // 4 + 3
+
+
+def completion(
+    body: Mapping[str, Any], question: str, asked: int, fault: str | None, formats: str
+) -> bytes:
+    """Return the body of a chat completion."""
+    in_use = body.get("response_format") if formats != "ignored" else None
+    right = json.dumps(expected_reply(body["messages"], in_use))
+    if formats == "ignored":
+        right = f"Here is the annotation you asked for:\n\n```json\n{right}\n```"
+    said = _SAID[fault](right) if fault in _SAID else right
+    message = _message_json(said)
+    finish = "length" if fault in _CUT_SHORT else "stop"
+    prompt_tokens, tokens = count_prompt_tokens(body), len(said or "") // 4 + 1
+    return (
+        f'{{"id":"chatcmpl-{question[:20]}-{asked}","object":"chat.completion",'
+        f'"created":{int(time.time())},"model":{json.dumps(body["model"])},'
+        f'"system_fingerprint":"fp_standin","choices":[{{"index":0,"message":{message},'
+        f'"logprobs":null,"finish_reason":"{finish}"}}],"usage":{{"prompt_tokens":{prompt_tokens},'
+        f'"completion_tokens":{tokens},"total_tokens":{prompt_tokens + tokens}}}}}'
+    ).encode()
+
+
+@lru_cache(maxsize=8192)
+def _message_json(content: str | None) -> str:
+    refusal = "I'm sorry, I can't assist with that." if content is None else None
+    return json.dumps({"role": "assistant", "content": content, "refusal": refusal})
 
 
 def _last_question(messages: Sequence[Mapping[str, Any]]) -> str:
