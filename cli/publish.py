@@ -22,6 +22,9 @@ def publish(
         bool,
         typer.Option("--default", help="Load this configuration where none is named."),
     ] = False,
+    augmented: Annotated[
+        bool, typer.Option(help="Send the augmented configurations beside it too.")
+    ] = True,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be sent, and the card.")
     ] = False,
@@ -32,10 +35,10 @@ def publish(
         str | None, typer.Option(help="Another Hub; by default HF_ENDPOINT, or huggingface.co.")
     ] = None,
 ) -> None:
-    """Publish a TEAD as one configuration of a Hub repository, in one commit.
+    """Publish a TEAD, and what was augmented from it, to a Hub repository, in one commit.
 
-    Other configurations there stay. Stopped at any moment, the same command goes on where
-    it was. Log in first with `hf auth login`, or set HF_TOKEN.
+    What other folders have published there stays. Stopped at any moment, the same command
+    goes on where it was. Log in first with `hf auth login`, or set HF_TOKEN.
     """
     from expclip.tead.checkout import renew_checkout
     from expclip.tead.publish import publish as publish_tead
@@ -45,6 +48,7 @@ def publish(
         repo,
         private=private,
         default=default,
+        augmented=augmented,
         dry_run=dry_run,
         check=check,
         endpoint=endpoint,
@@ -53,7 +57,10 @@ def publish(
         print(f"{'would send' if dry_run else 'sent'} {path} ({_bytes(size)})")
     for path in found.deleted:
         print(f"{'would delete' if dry_run else 'deleted'} {path}")
+    for config in found.removed:
+        print(f"{'would remove' if dry_run else 'removed'} configuration {config}")
     if dry_run:
+        print(f"configurations then: {', '.join(found.configs)}")
         print(f"\n{found.card}")
         print(f"next: the same without --dry-run publishes to {found.url}")
         return
@@ -66,10 +73,13 @@ def _tell(found: "Published", repo: str) -> None:
     """Print where it lies, and how it is loaded."""
     if not found.files and not found.deleted:
         print("nothing to send: the repository holds all of it")
-    print(f"{found.url} at {found.revision[:10]}, configuration {found.config}")
+    names = ", ".join((found.config, *found.augmented))
+    word = "configurations" if found.augmented else "configuration"
+    print(f"{found.url} at {found.revision[:10]}, {word} {names}")
     if found.checked:
         print(f"checked: {found.checked:,} rows came back as they were built")
-    print(f'load it: datasets.load_dataset("{repo}", "{found.config}")')
+    for config in (found.config, *found.augmented):
+        print(f'load it: datasets.load_dataset("{repo}", "{config}")')
     print(f"next: look at the card, {found.url}")
 
 

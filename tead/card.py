@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from expclip.face.files import write_atomically
+from expclip.tead.augmented import LINK_COLUMNS
 from expclip.tead.corpus import CORE, GRAMMAR, is_visible
 from expclip.tead.figures import FIGURES
+from expclip.tead.manifests import origin_of
 from expclip.tead.schema import COLUMNS, SPLITS
 
 __all__ = ["SUMMARY", "build_card", "card_metadata", "is_open", "write_card"]
@@ -38,6 +40,15 @@ _MAKERS = {
     ),
 }
 
+_EMOTION_WORDS = {
+    "same": "emotion words only give way to words of the same emotion",
+    "protect": "emotion words stay",
+    "free": "emotion words give way like any other",
+}
+
+_LEFT_OUT = ("unchanged", "repeated", "failed")
+"""Why there is no row of a variant, in the counts of an augmented configuration."""
+
 _LONGEST = 200  # characters of a text, or of a name
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -66,22 +77,26 @@ def build_card(
 
     Args:
         manifests: of the configurations, the default one first; under "sample" some rows,
-            under "figures" the names of its figures.
+            under "figures" the names of its figures. Those of augmented ones may be among
+            them, checked by `check_manifest`.
         repo: of the Hub, where it lies there: then with pictures, in ``faces/`` and
             ``figures/``.
         kept: metadata of another origin, kept where the card has none of its own.
     """
     metadata = {**(kept or {}), **card_metadata(manifests)}
-    alone = len(manifests) == 1
+    originals = [manifest for manifest in manifests if origin_of(manifest) is None]
+    augmented = [manifest for manifest in manifests if origin_of(manifest) is not None]
+    alone = len(originals) == 1
     parts = [
         f"---\n{_yaml(metadata)}\n---\n",
         "# TEAD: text, emotions, action units, blendshapes\n",
-        _summary(manifests, repo),
-        _loading(manifests, repo),
+        _summary(originals, repo),
+        _loading(originals, augmented, repo),
         _columns(),
+        _augmented(augmented),
         _counts(manifests),
-        *(_figures(manifest, repo, alone) for manifest in manifests),
-        *(_examples(manifest, repo, alone) for manifest in manifests),
+        *(_figures(manifest, repo, alone) for manifest in originals),
+        *(_examples(manifest, repo, alone) for manifest in originals),
         _use(manifests),
         _limits(manifests),
     ]
@@ -113,8 +128,11 @@ def card_metadata(manifests: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def is_open(manifests: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether all texts are ours to license."""
-    return all(set(manifest["corpus"]["names"]) <= _EMBEDDED for manifest in manifests)
+    """Return whether all texts are ours to license; augmented ones are as their originals."""
+    origins = {origin_of(manifest) for manifest in manifests} - {None}
+    originals = {m["config"]: m["corpus"]["names"] for m in manifests if origin_of(m) is None}
+    ours = all(set(names) <= _EMBEDDED for names in originals.values())
+    return ours and origins <= originals.keys()
 
 
 def _yaml(metadata: Mapping[str, Any]) -> str:
@@ -147,10 +165,13 @@ def _summary(manifests: Sequence[Mapping[str, Any]], repo: str) -> str:
     return "\n".join([*made, ""])
 
 
-def _loading(manifests: Sequence[Mapping[str, Any]], repo: str) -> str:
-    name, *others = [manifest["config"] for manifest in manifests]
+def _loading(
+    originals: Sequence[Mapping[str, Any]], augmented: Sequence[Mapping[str, Any]], repo: str
+) -> str:
+    name, *others = [manifest["config"] for manifest in originals]
     lines = [f'tead = load_dataset("{repo or "PATH_OR_REPOSITORY"}", "{name}")']
     lines += [f'other = load_dataset("{repo}", "{other}")' for other in others[:1]]
+    lines += [f'augmented = load_dataset("{repo}", "{m["config"]}")' for m in augmented[:1]]
     if repo:
         lines.append(f'rows = load_dataset("{repo}", "{name}", split="train", streaming=True)')
     code = "\n".join(lines)
@@ -168,13 +189,64 @@ def _columns() -> str:
     return "\n".join(["## Columns\n", "| column | holds |", "|---|---|", *lines, ""])
 
 
+def _augmented(manifests: Sequence[Mapping[str, Any]]) -> str:
+    """Return what was made from the configurations, and how."""
+    if not manifests:
+        return ""
+    links = [f"| `{name}` | {meaning} |" for name, meaning in LINK_COLUMNS.items()]
+    return "\n".join(
+        [
+            "## Augmented texts\n",
+            "Some configurations hold changed texts of another, each in its original's split.\n"
+            "Only `id` and `text` are new; emotions, units and faces are the original's, and not\n"
+            "annotated again. What did not change, or was in the data set already, is left out.\n",
+            *("| column, besides | holds |", "|---|---|", *links, ""),
+            *map(_augmentation, manifests),
+        ]
+    )
+
+
+def _augmentation(manifest: Mapping[str, Any]) -> str:
+    """Return how an augmented configuration was made, and a text of each operation."""
+    told, version = manifest["parameters"], _cell(manifest["expclip"])
+    chance = f"{told['variants']:,} of each text, seed {told['seed']}, by expclip {version}"
+    lines = [f"### `{manifest['config']}`\n", f"- Variants of `{origin_of(manifest)}`: {chance}."]
+    if "operations" in told:
+        words = _EMOTION_WORDS.get(told["emotion_words"], _code(told["emotion_words"]))
+        lines += [
+            "- Easy data augmentation (Wei & Zou 2019), an operation a variant in turn: "
+            f"{', '.join(map(_code, told['operations']))}; {told['alpha']:.0%} of the words.",
+            f"- Word list: {_word_list(told['synonyms'])}; {words}.",
+        ]
+    else:
+        lines.append(f"- Made with {_code(told['augmenter'])}.")
+    rows = [
+        f"| {_cell(row['operation'])} | {_cell(row['original'])} | {_cell(row['text'])} |"
+        for row in manifest.get("sample", ())
+    ]
+    table = ["\n| operation | original | text |", "|---|---|---|", *rows] if rows else []
+    return "\n".join([*lines, *table, ""])
+
+
+def _word_list(origin: str) -> str:
+    """Return where synonyms come from, as `Synonyms.origin` tells it."""
+    own = "the table of emotion words in expclip"
+    version = origin.removeprefix("wordnet-").removesuffix("+embedded")
+    if origin == "embedded":
+        return f"{own} alone"
+    known = origin == f"wordnet-{version}+embedded"
+    return f"WordNet (its files' hash: {_code(version)}), and {own}" if known else _code(origin)
+
+
 def _counts(manifests: Sequence[Mapping[str, Any]]) -> str:
     table: dict[str, list[str]] = {}
     for column, manifest in enumerate(manifests):
         counts = manifest["counts"]
         found = {split: counts[split] for split in SPLITS}
+        if origin_of(manifest) is not None:
+            counts = {"left_out": {key: counts[key] for key in _LEFT_OUT if key in counts}}
         for title, key in (("rejected", "rejects"), ("left out", "left_out")):
-            found |= {f"{title}: {_cell(name)}": n for name, n in counts[key].items()}
+            found |= {f"{title}: {_cell(name)}": n for name, n in counts.get(key, {}).items()}
         for name, n in found.items():
             table.setdefault(name, ["0"] * len(manifests))[column] = f"{n:,}"
     names = [f" `{m['config']}` " for m in manifests] if len(manifests) > 1 else [" "]
@@ -226,12 +298,18 @@ def _limits(manifests: Sequence[Mapping[str, Any]]) -> str:
         "- The choice of 36 units and the rule from units to blendshapes are reconstructions.",
         "- The faces are what an annotator thinks a face would show, not measured faces.",
     ]
-    if any("offline" in manifest["annotator"]["llm"] for manifest in manifests):
+    originals = [manifest for manifest in manifests if origin_of(manifest) is None]
+    if any("offline" in manifest["annotator"]["llm"] for manifest in originals):
         lines.append("- The offline annotator knows words, not meaning: irony escapes it.")
-    if any(GRAMMAR in manifest["corpus"]["names"] for manifest in manifests):
+    if any(GRAMMAR in manifest["corpus"]["names"] for manifest in originals):
         lines.append(
             "- Texts of the grammar resemble each other, also across the splits: measure on rows\n"
             "  with `synthetic` false."
+        )
+    if len(manifests) > len(originals):
+        lines.append(
+            "- Augmented texts are changed by chance: some are no good English, some no longer\n"
+            "  fit their face. Learn from them, and measure on their originals."
         )
     if not is_open(manifests):
         lines.append("- The texts keep the terms of the corpora they come from.")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from expclip.tead.augmented import LINK_COLUMNS
 from expclip.tead.card import SUMMARY, is_open
+from expclip.tead.manifests import origin_of
 from expclip.tead.schema import COLUMNS
 
 __all__ = ["build_croissant"]
@@ -61,6 +63,7 @@ _KINDS = {
     "attempts": "sc:Integer",
     "blendshapes": "sc:Float",
     "synthetic": "sc:Boolean",
+    "variant": "sc:Integer",
 }
 _LISTS = frozenset({"emotions", "au_codes", "aus", "blendshapes", "situations", "labels"})
 
@@ -90,7 +93,7 @@ def build_croissant(
         "datePublished": date,
         "isAccessibleForFree": True,
         "distribution": [_repository(url), *map(_files, configs)],
-        "recordSet": [_record_set(config) for config in configs],
+        "recordSet": [_record_set(manifest, configs) for manifest in manifests],
     }
 
 
@@ -122,14 +125,23 @@ def _files(config: str) -> dict[str, Any]:
     }
 
 
-def _record_set(config: str) -> dict[str, Any]:
+def _record_set(manifest: Mapping[str, Any], configs: Sequence[str]) -> dict[str, Any]:
+    """Return the records of a configuration; augmented ones refer to their originals' id."""
+    config, origin = str(manifest["config"]), origin_of(manifest)
+    told = f"One emotional text a record, as {config} annotates it."
+    links: list[dict[str, Any]] = []
+    if origin is not None:
+        told = f"One changed text a record; all else is as {origin} has it."
+        links = [_field(config, name, meaning) for name, meaning in LINK_COLUMNS.items()]
+        if origin in configs:
+            links[0]["references"] = {"field": {"@id": f"{origin}/id"}}
     return {
         "@type": "cr:RecordSet",
         "@id": config,
         "name": config,
-        "description": f"One emotional text a record, as {config} annotates it.",
+        "description": told,
         "key": {"@id": f"{config}/id"},
-        "field": [_field(config, name, meaning) for name, meaning in COLUMNS.items()],
+        "field": [*(_field(config, name, what) for name, what in COLUMNS.items()), *links],
     }
 
 

@@ -65,7 +65,7 @@ def read_batches(
         rows: at most, in a batch.
 
     Raises:
-        DataError: a file is missing or broken, or lacks a column.
+        DataError: a file is missing or broken, lacks a column, or has no value somewhere.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -81,6 +81,18 @@ def read_batches(
                     missing = {*COLUMNS, *columns} - set(file.schema_arrow.names)
                     if missing:
                         raise DataError(f"{path}: no column {', '.join(sorted(missing))}")
-                    yield from file.iter_batches(rows, columns=list(columns))
+                    for batch in file.iter_batches(rows, columns=list(columns)):
+                        _check_values(path, batch)
+                        yield batch
             except (pa.ArrowException, OSError) as error:
                 raise DataError(f"{path}: not a sound Parquet file ({error})") from None
+
+
+def _check_values(path: Path, batch: pa.RecordBatch) -> None:
+    """Check that there is a value in every place, those of lists included."""
+    import pyarrow as pa
+
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        nested = pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type)
+        if column.null_count or (nested and column.flatten().null_count):
+            raise DataError(f"{path}: an empty value in column {name}")

@@ -18,23 +18,12 @@ import numpy as np
 from expclip.face import AU_CODES
 from expclip.tead.duplicates import find_near_duplicates
 from expclip.tead.emotions import Prototype, prototypes
-from expclip.tead.folder import read_batches, read_manifest, read_rows
+from expclip.tead.folder import read_manifest, read_rows
 from expclip.tead.language import count_letters
-from expclip.tead.rules import check_situations, check_tags, codes_of, find_problems, split_of
+from expclip.tead.rules import codes_of, find_problems
 from expclip.tead.schema import content_hash, row_digest
 
-__all__ = [
-    "Flag",
-    "NearPair",
-    "Validation",
-    "check_situations",
-    "check_tags",
-    "read_batches",
-    "read_manifest",
-    "read_rows",
-    "split_of",
-    "validate",
-]
+__all__ = ["Flag", "NearPair", "Validation", "validate"]
 
 Flag = Callable[[Sequence[str]], Iterable[bool]]
 """A plug-in that tells of each of some texts whether it is, say, toxic."""

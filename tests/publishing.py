@@ -14,9 +14,11 @@ from typing import Any
 from huggingface_hub import HfApi, hf_hub_download
 from servers.hub import HubServer
 
-from expclip.tead import FakeClient, read_rows
+from expclip.tead import FakeClient
+from expclip.tead.augmented import LINK_COLUMNS
+from expclip.tead.folder import read_batches
 from expclip.tead.publish import Published, publish
-from expclip.tead.schema import content_hash, row_digest
+from expclip.tead.schema import COLUMNS, content_hash, row_digest
 
 REPO = "expclip/tead"
 OF_DATASET = {"repo_id": REPO, "repo_type": "dataset"}
@@ -66,13 +68,17 @@ def metadata(card: str) -> dict[str, Any]:
     return dict(DatasetCard(card).data.to_dict())
 
 
-def hashes(folder: Path) -> dict[str, str]:
-    """Return the content hash of each split of a folder."""
-    rows = list(read_rows(folder))
-    return {
-        split: content_hash(row_digest(row) for row in rows if row["split"] == split)
-        for split in ("train", "test")
-    }
+def hashes(folder: Path, config: str | None = None) -> dict[str, str]:
+    """Return the content hash of each split of a folder; of an augmented one, with the links."""
+    links = tuple(LINK_COLUMNS) if config else ()
+    found = {}
+    for split in ("train", "test"):
+        batches = read_batches(folder, (*COLUMNS, *links), config=config, splits=[split])
+        rows = [row for batch in batches for row in batch.to_pylist()]
+        found[split] = content_hash(
+            row_digest(row) + str([row[name] for name in links]).encode() for row in rows
+        )
+    return found
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float = 30) -> None:

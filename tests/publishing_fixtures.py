@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from publishing import MODELS, NASTY, REPO, api_of
 from servers.hub import HubServer
 
 from expclip.tead import BuildPlan, LlmOptions, build
+from expclip.tead.augment import Eda, augment_tead
+from expclip.tead.synonyms import load_synonyms
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +25,21 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for model, client in MODELS.items():
         build(root / model, BuildPlan((str(texts),), llm=LlmOptions(model)), transport=client)
     return {model: root / model for model in MODELS}
+
+
+@pytest.fixture(scope="session")
+def pristine(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first data set with two variants of each text; not to be changed."""
+    out = shutil.copytree(folders["model-a"], tmp_path_factory.mktemp("augmented") / "model-a")
+    eda = Eda(("swap", "deletion"), synonyms=load_synonyms(False))
+    augment_tead(out, eda, seed=7, variants=2)
+    return out
+
+
+@pytest.fixture
+def augmented(pristine: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return shutil.copytree(pristine, tmp_path / "augmented")
 
 
 @pytest.fixture(scope="session")

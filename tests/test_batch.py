@@ -27,6 +27,7 @@ from expclip.tead.batch.fill import BatchTally, fill_journal_in_batches
 from expclip.tead.batch.lines import read_lines, request_line, scratch_file
 from expclip.tead.corpus import read_corpus
 from expclip.tead.cost import BudgetReached, Ledger, Prices
+from expclip.tead.plan import claim
 
 LIMITS = BatchLimits(poll_s=0.01, slowest_poll_s=0.03, silence_s=5.0)
 KEY = b"k" * 32
@@ -632,7 +633,9 @@ def test_the_book_forgets_requests_that_were_read(tmp_path: Path) -> None:
 def test_a_live_run_warns_of_batches_that_are_still_open(
     server: LlmServer, corpus: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    plan = plan_of(corpus, server)
+    claim(tmp_path / "out", plan, overwrite=False)
     with Journal(tmp_path / "out/.expclip/journal.sqlite") as journal:
         BatchBook(journal).begin(server.base_url, "a" * 64, [KEY])
-    build(tmp_path / "out", plan_of(corpus, server))
+    build(tmp_path / "out", plan)
     assert "1 batch of 1 requests at the server: their rows are asked, and paid" in caplog.text

@@ -244,10 +244,10 @@ def test_the_limit_of_cost_stops_before_it_is_passed_and_a_higher_one_goes_on(
 def test_batches_give_the_same_data_set_as_single_calls(
     llm_server: Start, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from expclip.tead import batch_api
+    from expclip.tead import batch
 
-    quick = partial(batch_api.OpenAIBatches, limits=batch_api.BatchLimits(poll_s=0.02))
-    monkeypatch.setattr(batch_api, "OpenAIBatches", quick)
+    quick = partial(batch.OpenAIBatches, limits=batch.BatchLimits(poll_s=0.02))
+    monkeypatch.setattr(batch, "OpenAIBatches", quick)
     server = llm_server()
     options = LlmOptions("m", server.base_url, prices=Prices(1, 10))
     plan = BuildPlan((str(corpus),), llm=options)

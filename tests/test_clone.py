@@ -31,10 +31,15 @@ LOAD = """
     calls = json.loads(sys.argv[1])
     found = {key: load_dataset(*args, **options) for key, (args, options) in calls.items()}
 
+    from expclip.tead.augmented import LINK_COLUMNS
     from expclip.tead.schema import content_hash, row_digest
 
+    def digest(row):
+        links = [row[name] for name in LINK_COLUMNS if name in row]
+        return row_digest(row) + str(links).encode()
+
     print(json.dumps({
-        key: {split: content_hash(map(row_digest, data[split])) for split in data}
+        key: {split: content_hash(map(digest, data[split])) for split in data}
         for key, data in found.items()
     }))
 """
@@ -97,6 +102,30 @@ def test_two_models_are_loaded_as_they_were_built_also_beside_a_clone(
         assert told(anywhere) == expected
         assert told(beside) == expected | {"explicit": expected["other"]}
     assert server.stats()["unknown"] == {}
+
+
+def test_augmented_texts_are_loaded_as_they_were_written_also_beside_a_clone(
+    server: HubServer, folders: dict[str, Path], pristine: Path, tmp_path: Path
+) -> None:
+    send(server, pristine)
+    configs = send(server, folders["model-b"]).configs
+    assert configs == ("model-a", "model-a-augmented", "model-b")
+    empty, clone = tmp_path / "empty", cloned(tmp_path / "parent")
+    empty.mkdir()
+    assert renew_checkout(REPO, configs, clone) == clone / "tead" / CHECKOUT_FILE
+    calls = {
+        "default": CALLS["default"],
+        "augmented": ((REPO, "model-a-augmented"), {}),
+        "streamed": ((REPO, "model-a-augmented"), {"streaming": True}),
+    }
+    expected = dict.fromkeys(calls, hashes(pristine, "model-a-augmented"))
+    expected["default"] = hashes(pristine)
+    assert expected["default"] != expected["augmented"]
+    with (
+        loading(server, empty, tmp_path / "home", calls) as anywhere,
+        loading(server, clone.parent, tmp_path / "other", calls) as beside,
+    ):
+        assert told(anywhere) == told(beside) == expected
 
 
 def test_a_fresh_clone_leads_to_what_make_tead_publishes_and_names_what_it_knows(

@@ -167,6 +167,25 @@ def test_the_command_tells_what_it_sent(
         assert "hf_secret" not in told.stdout + told.stderr
 
 
+def test_the_command_names_what_was_augmented_and_leaves_it_out_if_asked(
+    command: Callable[..., Any], augmented: Path
+) -> None:
+    name = "model-a-augmented"
+    dry = command(augmented, "--repo", REPO, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert f"would send data/{name}/train-00000-of-00001.parquet (" in dry.stdout
+    assert f"configurations then: model-a, {name}\n" in dry.stdout
+    without = command(augmented, "--repo", REPO, "--no-augmented")
+    assert without.returncode == 0 and name not in without.stdout
+    done = command(augmented, "--repo", REPO)
+    assert f"configurations model-a, {name}\n" in done.stdout
+    assert f'load it: datasets.load_dataset("{REPO}", "{name}")' in done.stdout
+    (augmented / f"manifest-{name}.json").unlink()
+    gone = command(augmented, "--repo", REPO, "--dry-run")
+    assert f"would remove configuration {name}\n" in gone.stdout
+    assert f"would delete manifests/{name}.json\n" in gone.stdout
+
+
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     code = (
         "import sys, expclip.tead.publish, expclip.cli.publish;"

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from expclip.face.errors import DataError
 from expclip.tead import (
     BuildPlan,
     CorpusOptions,
@@ -221,3 +222,13 @@ def test_the_offline_build_has_its_figures(tmp_path: Path) -> None:
     assert 0 < found.au1_share < 1 and 0 <= found.unusual_share < 0.2
     hits, rows = map(sum, zip(*found.prototypes.values(), strict=True))
     assert 0 < hits <= rows <= 300
+
+
+def test_a_row_without_a_text_is_one_line(tmp_path: Path) -> None:
+    out = make(tmp_path, PLAIN)
+    path = next((out / "data").rglob("train-*.parquet"))
+    table = pq.read_table(path)
+    texts = pa.array([None, *table["text"].to_pylist()[1:]], pa.string())
+    pq.write_table(table.set_column(table.column_names.index("text"), "text", texts), path)
+    with pytest.raises(DataError, match=r"train-.*: an empty value in column text"):
+        validate(out)
