@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from expclip.cli import render, tead
+from expclip.cli import beat, mead3d, render, tead
 
 __all__ = ["app", "main"]
 
@@ -14,13 +14,15 @@ _INTERRUPTED = 130
 
 app = typer.Typer(
     name="expclip",
-    help="Text and facial expression: build TEAD with any LLM, draw faces.",
+    help="Text and facial expression: build TEAD with any LLM, MEAD-3D and BEAT, draw faces.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(tead.app, name="tead")
+app.add_typer(mead3d.app, name="mead3d")
+app.add_typer(beat.app, name="beat")
 app.command(name="render")(render.render)
 
 

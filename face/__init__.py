@@ -22,6 +22,7 @@ from expclip.face.mapping import (
     blendshapes_from_actions,
     blendshapes_from_aus,
 )
+from expclip.face.mesh import Basis, read_basis, write_basis
 from expclip.face.render import render_contact_sheet, render_face, render_gif, render_png
 from expclip.face.sequence import Sequence, read_sequence, write_sequence
 
@@ -37,6 +38,7 @@ __all__ = [
     "MAPPING_VERSION",
     "Action",
     "ActionUnit",
+    "Basis",
     "DataError",
     "ExpclipError",
     "Gap",
@@ -51,10 +53,12 @@ __all__ = [
     "drop_conflicts",
     "find_conflicts",
     "parse_action",
+    "read_basis",
     "read_sequence",
     "render_contact_sheet",
     "render_face",
     "render_gif",
     "render_png",
+    "write_basis",
     "write_sequence",
 ]

@@ -35,3 +35,7 @@ class MissingExtra(ExpclipError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed: pip install 'expclip[{extra}]'")
+        self._asked = package, extra
+
+    def __reduce__(self) -> tuple[type["MissingExtra"], tuple[str, str]]:
+        return type(self), self._asked  # from one process to another

@@ -15,6 +15,7 @@ import math
 import reprlib
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
@@ -27,6 +28,7 @@ from jaxtyping import Float, Shaped
 from expclip.face.blendshapes import BLENDSHAPES, canonical_name
 from expclip.face.clock import Gap, seconds_from_timecodes, timecodes_from_seconds
 from expclip.face.errors import DataError
+from expclip.face.even_json import EvenFrames, decode_even_frames
 
 __all__ = ["WRITERS", "Recording", "read_recording"]
 
@@ -95,11 +97,20 @@ def _reader(data: bytes, suffix: str) -> Callable[[bytes, int], Recording]:
 
 
 def _read_json(data: bytes, max_bytes: int) -> Recording:
+    even = decode_even_frames(data)
+    if even is not None:
+        with suppress(DataError):  # the whole document says better where it is broken
+            return _recording(even.document, even)
     try:
         document = json.loads(data)
     except (RecursionError, ValueError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise DataError(f"is not JSON: {reason}") from error
+    return _recording(document, None)
+
+
+def _recording(document: Any, even: EvenFrames | None) -> Recording:
+    """Return what a document in BEAT's schema says; ``even`` has the frames it lacks."""
     if not isinstance(document, dict):
         raise DataError(f"holds {_short(document)}, expected an object with names and frames")
     metadata = document.get("metadata")
@@ -113,10 +124,16 @@ def _read_json(data: bytes, max_bytes: int) -> Recording:
     if fps is not None and not (_is_number(fps) and 0 < fps < 1e6):
         raise DataError(f"metadata.fps is {_short(fps)}, expected a number above 0")
     fps = None if fps is None else float(fps)
-    times = [frame.get("time") for frame in frames]
-    if all(time is None for time in times):
-        return Recording(names, values, fps)
-    return Recording(names, values, fps, _matrix([[time] for time in times], 1, "times")[:, 0])
+    seconds = [frame.get("time") for frame in frames]
+    timed = any(time is not None for time in seconds)
+    times = _matrix([[time] for time in seconds], 1, "times")[:, 0] if timed else None
+    if even is not None:
+        if even.weights.shape[1] != len(names) or (times is None) != (even.times_s is None):
+            raise DataError("the frames are not alike")
+        values = np.concatenate((values[:1], even.weights, values[1:]), dtype=np.float32)
+        if times is not None and even.times_s is not None:
+            times = np.concatenate((times[:1], even.times_s, times[1:]))
+    return Recording(names, values, fps, times)
 
 
 def _matrix(

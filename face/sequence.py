@@ -172,8 +172,8 @@ def _sequence(recording: Recording, fps: float | None, optional: Collection[str]
         raise DataError("has no frames")
     weights = np.zeros((len(recording.values), len(BLENDSHAPES)), np.float32)
     with np.errstate(over="ignore"):  # too large for float32 becomes inf, which is refused
-        for name, column in columns.items():
-            weights[:, BLENDSHAPE_INDEX[name]] = recording.values[:, column]
+        places = [BLENDSHAPE_INDEX[name] for name in columns]
+        weights[:, places] = recording.values[:, list(columns.values())]
     weights.flags.writeable = False
     if fps is not None:
         return Sequence(weights, float(fps), missing)

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import beat_tree
+import mead_tree
 import pytest
 from servers.hub import HubServer
 from servers.llm import LlmServer
@@ -21,6 +23,10 @@ PAGES = sorted(
     for path in ROOT.rglob("README.md")
     if not {".venv", "out", "build", ".types"} & set(path.relative_to(ROOT).parts)
 )
+BEAT_TAKES = [
+    beat_tree.Take("2_scott_0_9_9", 5, 5.1),
+    beat_tree.Take("5_stewart_0_1_1", 5, 8),
+]
 OLLAMA = "http://127.0.0.1:11434/v1"
 
 
@@ -49,6 +55,8 @@ def desk(tmp_path: Path, small_tead: Path, monkeypatch: pytest.MonkeyPatch) -> P
     (tmp_path / "my_texts.txt").write_text("What a day.\nI passed, I passed!\nNobody came.\n")
     shutil.copy(ROOT / "tests" / "data" / "render_capture.csv", tmp_path / "clip.csv")
     shutil.copytree(small_tead, tmp_path / "out" / "tead")
+    mead_tree.write_tree(tmp_path / "my_mead")
+    beat_tree.write_tree(tmp_path / "my_beat", BEAT_TAKES)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
