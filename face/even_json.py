@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from expclip.face.fast_json import read_numbers, worth_compiling
+
 __all__ = ["EvenFrames", "decode_even_frames"]
 
 _FRAMES = b'"frames"'
@@ -59,6 +61,7 @@ class _Template:
     checks: tuple["_Check", ...]
     weights: slice  # the tokens that are weights
     time: int | None
+    texts: tuple[bytes, ...]  # before each number, and behind the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +85,9 @@ def decode_even_frames(data: bytes) -> EvenFrames | None:
     if ends is None or template is None:
         return None
     characters, stop = np.frombuffer(data, np.uint8), ends[0]
+    read = _read_compiled if worth_compiling(len(data)) else _read_alike
     blocks = []
-    while found := _read_alike(characters[stop : stop + _BLOCK], template):
+    while found := read(characters[stop : stop + _BLOCK], template):
         blocks.append(found[:2])
         stop += found[2]
     rest = data[stop:]
@@ -120,6 +124,23 @@ def _read_alike(
     with np.errstate(over="ignore"):  # as of json: too large for float32 is infinite
         weights = values[:, template.weights].astype(np.float32)
     return weights, values[:, template.time or 0], int(stops[rows - 1, -1]) + 1
+
+
+def _read_compiled(
+    characters: _Characters, template: _Template
+) -> tuple[Float[np.ndarray, "frames channels"], Float[np.ndarray, " frames"], int] | None:
+    """Read the same as ``_read_alike``, in a third of the time."""
+    token = template.weights.start if template.time is None else template.time
+    before = np.cumsum(template.has_number) - 1  # numbers before each token
+    numbers, places, stop = read_numbers(characters, template.texts, int(before[token]))
+    if not len(numbers):
+        return None
+    times = _parse_numbers(characters, places[:, None].astype(np.int32), np.ones(1, np.bool_))
+    if times is None:
+        return None
+    first = before[template.weights.start]
+    count = template.weights.stop - template.weights.start
+    return numbers[:, first : first + count], times[:, 0], stop
 
 
 def _commas(characters: _Characters) -> Int[np.ndarray, " commas"]:
@@ -170,7 +191,21 @@ def _template(frame: bytes) -> _Template | None:
         (*_checks(before, True), *_checks(after, False)),
         slice(weights[0], weights[0] + len(weights)),
         time,
+        _texts(before, numbers, after),
     )
+
+
+def _texts(
+    before: Sequence[bytes], numbers: Sequence[bytes | None], after: Sequence[bytes]
+) -> tuple[bytes, ...]:
+    """Return what stands before each number of a frame, and behind the last."""
+    texts = [b""]
+    for start, number, end in zip(before, numbers, after, strict=True):
+        texts[-1] += start
+        if number is not None:
+            texts.append(b"")
+        texts[-1] += end + b","
+    return tuple(texts)
 
 
 def _checks(texts: Sequence[bytes], at_start: bool) -> Iterator[_Check]:
@@ -208,24 +243,33 @@ def _numbers(
     characters: _Characters, starts: _Places, stops: _Places, template: _Template
 ) -> Float[np.ndarray, "frames tokens"] | None:
     """Return the numbers of all tokens (of those without one: anything)."""
+    ends = np.empty((*starts.shape, 2), np.int32)
+    np.add(starts, template.before, out=ends[..., 0])
+    np.subtract(stops, template.after, out=ends[..., 1])
+    return _parse_numbers(characters, ends, template.has_number)
+
+
+def _parse_numbers(
+    characters: _Characters,
+    ends: Int[np.ndarray, "frames tokens 2"],
+    has_number: Bool[np.ndarray, " tokens"],
+) -> Float[np.ndarray, "frames tokens"] | None:
+    """Return the numbers between their ends; None if one is none."""
     import pyarrow as pa
 
-    # The file itself serves as an Arrow array of texts: number, null, number, null...
-    offsets = np.empty((*starts.shape, 2), np.int32)
-    np.add(starts, template.before, out=offsets[..., 0])
-    np.subtract(stops, template.after, out=offsets[..., 1])
-    if (offsets[..., 1] < offsets[..., 0]).any():
+    if (ends[..., 1] < ends[..., 0]).any():
         return None
-    valid = np.zeros(offsets.shape, np.bool_)
-    valid[..., 0] = template.has_number
-    buffers = [np.packbits(valid, bitorder="little"), offsets, characters]
-    texts = pa.Array.from_buffers(pa.string(), offsets.size - 1, list(map(pa.py_buffer, buffers)))
+    # The file itself serves as an Arrow array of texts: number, null, number, null...
+    valid = np.zeros(ends.shape, np.bool_)
+    valid[..., 0] = has_number
+    buffers = [np.packbits(valid, bitorder="little"), ends, characters]
+    texts = pa.Array.from_buffers(pa.string(), ends.size - 1, list(map(pa.py_buffer, buffers)))
     try:
         numbers = texts.cast(pa.float64())
     except pa.ArrowInvalid:
         return None
-    flat: np.ndarray = np.frombuffer(numbers.buffers()[1], np.float64, offsets.size - 1)[::2]
-    return flat.reshape(starts.shape)
+    flat: np.ndarray = np.frombuffer(numbers.buffers()[1], np.float64, ends.size - 1)[::2]
+    return flat.reshape(ends.shape[:2])
 
 
 def _document(text: bytes) -> dict[str, Any] | None:

@@ -2,7 +2,8 @@
 
 Run: `python benchmarks/speed/beat.py [--frames 3600] [--files 6] [--rounds 7]`
 
-Faces: `json.load` and an array for each frame, against `read_face`, first and cached.
+Faces: `json.load` and an array for each frame, against `read_face`: first, first with numba
+(as after the first GB of a process; needs `expclip[fast]`), and cached.
 Resampling: energy of a 20 Hz tone at 15 frames a second. Windows: a DataLoader over
 `datasets` with nested lists in torch format, against one over `BeatDataset`, on the same
 frames. Ratios are medians of pairs measured one after the other; those of faces in time of
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from expclip.beat_loader import BeatDataset, build, read_face, resample
-from expclip.face import BLENDSHAPES
+from expclip.face import BLENDSHAPES, fast_json
 
 BATCH = 256
 LENGTH = 64
@@ -64,20 +65,29 @@ def read_as_usual(path: Path) -> Any:
     return np.array([np.array(frame["weights"], np.float32) for frame in document["frames"]])
 
 
+def read_with_numba(path: Path, used: bool) -> Any:
+    """Read a face as after many, or as among the first."""
+    fast_json._WORTH = 0 if used else 1 << 60
+    return read_face(path)
+
+
 def measure_faces(paths: list[Path], cache: Path, rounds: int) -> None:
     """Print how much faster a face is read than as usual."""
     for path in paths:
         assert np.array_equal(read_face(path, cache=cache).weights[:, :51], read_as_usual(path))
-    usual, first, cached = [], [], []
+        plain, compiled = (read_with_numba(path, used) for used in (False, True))
+        assert np.array_equal(plain.weights, compiled.weights)
+    usual, first, compiled, cached = [], [], [], []
     for _ in range(rounds):
         for path in paths:
             usual.append(spent(lambda path=path: read_as_usual(path)))
-            first.append(spent(lambda path=path: read_face(path)))
+            first.append(spent(lambda path=path: read_with_numba(path, False)))
+            compiled.append(spent(lambda path=path: read_with_numba(path, True)))
             kept = spent(lambda path=path: [read_face(path, cache=cache) for _ in range(10)])
             cached.append(kept / 10)
     size = paths[0].stat().st_size / 1e6
     print(f"faces of {size:.1f} MB: as usual {statistics.median(usual) * 1e3:.1f} ms")
-    for name, found in (("first read", first), ("cached", cached)):
+    for name, found in (("first read", first), ("with numba", compiled), ("cached", cached)):
         ratio = statistics.median(a / b for a, b in zip(usual, found, strict=True))
         print(f"  {name:10} {statistics.median(found) * 1e3:6.2f} ms  {ratio:6.1f} x")
 
