@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from expclip.cli import beat, mead3d, render, tead
+from expclip.cli import beat, mead3d, render, tead, text2face, train
 
 __all__ = ["app", "main"]
 
@@ -14,7 +14,7 @@ _INTERRUPTED = 130
 
 app = typer.Typer(
     name="expclip",
-    help="Text and facial expression: build TEAD with any LLM, MEAD-3D and BEAT, draw faces.",
+    help="Text and facial expression: data sets, models and drawn faces.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,6 +23,8 @@ app = typer.Typer(
 app.add_typer(tead.app, name="tead")
 app.add_typer(mead3d.app, name="mead3d")
 app.add_typer(beat.app, name="beat")
+app.add_typer(train.app, name="train")
+app.command(name="text2face")(text2face.text2face)
 app.command(name="render")(render.render)
 
 

@@ -2,6 +2,7 @@
 
 make_chat_model(folder)                      random: it speaks nonsense
 make_chat_model(folder, says=('{"a":', "1}"))  it always says this, token for token
+make_clip(folder)                            random: texts and pictures into one space
 """
 
 from __future__ import annotations
@@ -109,6 +110,52 @@ def make_chat_model(
         _rig(model, [tokenizer.convert_tokens_to_ids(token) for token in ("<|assistant|>", *says)])
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_clip(folder: Path, *, width: int = 32, size: int = 16, seed: int = 0) -> Path:
+    """Save a tiny random CLIP, with tokenizer and image processor, and return the folder.
+
+    Args:
+        folder: where it is saved.
+        width: of its hidden states and features, a multiple of 4.
+        size: of its pictures in pixels; a patch has half of it.
+        seed: of its weights.
+    """
+    import torch
+    from tokenizers import processors
+    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
+
+    tokenizer = make_tokenizer(chat_template=None)
+    end = (tokenizer.eos_token, tokenizer.eos_token_id)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"$A {end[0]}", special_tokens=[end]
+    )
+    tower = {
+        "hidden_size": width,
+        "intermediate_size": 2 * width,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+    }
+    words = {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": 77,
+        "bos_token_id": None,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    config = CLIPConfig(
+        text_config=tower | words,
+        vision_config={**tower, "image_size": size, "patch_size": size // 2},
+        projection_dim=width,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = CLIPModel(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    square = {"height": size, "width": size}
+    CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size=square).save_pretrained(folder)
     return folder
 
 
