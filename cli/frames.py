@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import csv
-import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from expclip.cli.bars import WorkProgress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,57 +21,15 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameProgress", "clip_tables", "fit_file", "load_reconstructor", "write_left_out"]
 
-_LINE_EVERY_S = 10.0
 _FPS = 30.0
 
 
-class FrameProgress:
-    """Shows how many clips or frames are done: a bar on a terminal, plain lines elsewhere."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        )
-        self._tasks: dict[str, Any] = {}
-        self._first: dict[str, tuple[float, int]] = {}
-        self._last = time.monotonic()
-
-    def __enter__(self) -> FrameProgress:
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
+class FrameProgress(WorkProgress):
+    """Shows how many clips or frames are done."""
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Take note of progress; what an earlier run did counts, but not for the rate."""
-        now = time.monotonic()
-        start, before = self._first.setdefault(what, (now, done))
-        if now - self._last < (0.1 if self._console.is_terminal else _LINE_EVERY_S):
-            return
-        self._last = now
-        rate = (done - before) / max(now - start, 1e-9)
-        if self._console.is_terminal:
-            if what not in self._tasks:
-                self._tasks[what] = self._bar.add_task(what, total=total, rate="")
-            self._bar.update(self._tasks[what], completed=done, rate=f"{rate:,.1f}/s")
-        else:
-            left = f", {(total - done) / rate:,.0f} s left" if rate else ""
-            print(f"{what}: {done:,} of {total:,}, {rate:,.1f}/s{left}", file=sys.stderr)
+        """Take note of progress."""
+        self.show(what, done, total, lambda rate: f"{rate:,.1f}/s")
 
 
 def clip_tables(found: MeadIndex) -> Iterator[str]:

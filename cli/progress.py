@@ -1,82 +1,26 @@
-"""How long work is shown: a bar on a terminal, plain lines elsewhere."""
+"""The progress of a build: rows, cost, and what the server did."""
 
-import sys
-import time
-from collections import deque
-from types import TracebackType
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from expclip.cli.bars import WorkProgress
 from expclip.tead.batch import BatchTally
 from expclip.tead.cost import Ledger
 from expclip.tead.scheduler import Tally
 
 __all__ = ["AnnotationProgress"]
 
-_LINE_EVERY_S = 10.0
-_RATE_OVER_S = 30.0
-"""Rates are of the last seconds: rows known from before go by in no time."""
 
-
-class AnnotationProgress:
+class AnnotationProgress(WorkProgress):
     """Shows the rows annotated so far, per second, what they cost, and what the server did."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("annotating"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        )
-        self._last = time.monotonic()
-        self._marks = deque([(self._last, 0)])  # (time, rows done)
+        super().__init__()
         self._warned = False
-
-    def __enter__(self) -> "AnnotationProgress":
-        if self._console.is_terminal:
-            self._bar.start()
-            self._task = self._bar.add_task("annotating", total=None, told="")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
 
     def __call__(self, done: int, total: int, tally: Tally) -> None:
         """Take note of progress."""
         if tally.ledger.unmeasured and not self._warned:
             self._warned = True
-            self._console.print("cost unknown: the server counts no tokens", highlight=False)
-        now = time.monotonic()
-        if now - self._last < (0.1 if self._console.is_terminal else _LINE_EVERY_S):
-            return
-        self._last = now
-        rate = self._rate(now, done)
-        told = _tell(rate, tally)
-        if self._console.is_terminal:
-            self._bar.update(self._task, completed=done, total=total, told=told)
-        else:
-            left = f"{(total - done) / rate:.0f} s left" if rate else "no end in sight"
-            print(f"{done:,} of {total:,} rows, {told}, {left}", file=sys.stderr)
-
-    def _rate(self, now: float, done: int) -> float:
-        """Return the rows per second of the last half minute."""
-        while len(self._marks) > 1 and now - self._marks[1][0] >= _RATE_OVER_S:
-            self._marks.popleft()
-        start, before = self._marks[0]
-        if now - self._marks[-1][0] >= 1:
-            self._marks.append((now, done))
-        return (done - before) / (now - start)
+            self.console.print("cost unknown: the server counts no tokens", highlight=False)
+        self.show("annotating", done, total, lambda rate: _tell(rate, tally))
 
 
 def _tell(rate: float, tally: Tally) -> str:

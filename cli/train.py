@@ -6,19 +6,17 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from expclip.cli.bars import WorkProgress
 
 __all__ = ["TrainingProgress", "app"]
 
 app = typer.Typer(help="Train models.", no_args_is_help=True)
 
 _TEAD = "out/tead"
-_LINE_EVERY_S = 10.0
 
 
 @app.callback()
@@ -123,53 +121,13 @@ def expclip(
     _tell(out, record, time.monotonic() - began)
 
 
-class TrainingProgress:
-    """Shows what is done and the losses: a bar on a terminal, plain lines elsewhere."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[told]}"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        )
-        self._tasks: dict[str, Any] = {}
-        self._first: dict[str, tuple[float, int]] = {}
-        self._last = time.monotonic()
-
-    def __enter__(self) -> TrainingProgress:
-        if self._console.is_terminal:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._console.is_terminal:
-            self._bar.stop()
+class TrainingProgress(WorkProgress):
+    """Shows what is done, and the losses."""
 
     def __call__(self, what: str, done: int, total: int, figures: Mapping[str, float]) -> None:
         """Take note of progress."""
-        now = time.monotonic()
-        start, before = self._first.setdefault(what, (now, done))
-        told = ", ".join(f"{name} {value:.4g}" for name, value in figures.items() if value)
-        if self._console.is_terminal:
-            if what not in self._tasks:
-                self._tasks[what] = self._bar.add_task(what, total=total, told="")
-            self._bar.update(self._tasks[what], completed=done, told=told)
-        elif now - self._last >= _LINE_EVERY_S:
-            self._last = now
-            rate = (done - before) / max(now - start, 1e-9)
-            left = f", {(total - done) / rate:,.0f} s left" if rate else ""
-            more = f": {told}" if told else ""
-            print(f"{what}: {done:,} of {total:,}{left}{more}", file=sys.stderr)
+        told = [f"{name} {value:.4g}" for name, value in figures.items() if value]
+        self.show(what, done, total, lambda rate: ", ".join([f"{rate:,.1f}/s", *told]))
 
 
 def quiet_loading() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from expclip.cli import progress as module
+from expclip.cli import bars as module
 from expclip.cli.progress import AnnotationProgress
 from expclip.tead.cost import Ledger, Prices
 from expclip.tead.scheduler import Tally
@@ -24,7 +24,7 @@ def test_lines_tell_rate_cost_and_the_time_left(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 5
     assert lines[-1] == (
-        "1,040 of 2,000 rows, 1 rows/s, 1,040,000 tokens, cost 1.0400 of 5, 960 s left"
+        "annotating: 1,040 of 2,000, 1 rows/s, 1,040,000 tokens, cost 1.0400 of 5, 960 s left"
     )
 
 
@@ -43,4 +43,4 @@ def test_an_unknown_cost_is_told_once(
             progress(done, 30, tally)
     told = capsys.readouterr().err
     assert told.count("cost unknown: the server counts no tokens") == 1
-    assert "20 of 30 rows, 1 rows/s, 10 s left" in told
+    assert "annotating: 20 of 30, 1 rows/s, 10 s left" in told
