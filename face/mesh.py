@@ -9,7 +9,6 @@ npz               names, neutral (vertices, 3), deltas (shapes, vertices, 3), tr
                   (n, 3) and, where known, unit: what ``write_basis`` writes
 """
 
-import io
 import os
 import stat
 import zipfile
@@ -22,6 +21,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from expclip.face.arrays import decode_array
 from expclip.face.blendshapes import BLENDSHAPE_INDEX, BLENDSHAPES, canonical_name
 from expclip.face.errors import DataError
 from expclip.face.files import write_atomically
@@ -319,17 +319,7 @@ def _array(name: str, members: dict[str, _Read]) -> Shaped[np.ndarray, "..."]:
     """Read an array that holds no objects, and no more than its bytes."""
     if f"{name}.npy" not in members:
         raise DataError(f"has no array {name!r}, expected names, neutral and deltas")
-    packed = members[f"{name}.npy"]()
-    with io.BytesIO(packed) as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read_header = np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(stream)
-        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        if dtype.hasobject or stream.tell() + size > len(packed):
-            raise DataError(f"{name} is {dtype} {shape}, which its {len(packed)} bytes do not hold")
-    return np.asarray(np.load(io.BytesIO(packed), allow_pickle=False))
+    return decode_array(members[f"{name}.npy"](), name)
 
 
 def _guess_unit(neutral: Float[np.ndarray, "vertices 3"]) -> Unit:

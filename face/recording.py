@@ -11,7 +11,6 @@ Parquet         a row per frame, a float column per channel; "fps" and "gaps" (J
 import csv
 import io
 import json
-import math
 import reprlib
 import zipfile
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from expclip.face.arrays import decode_array
 from expclip.face.blendshapes import BLENDSHAPES, canonical_name
 from expclip.face.clock import Gap, seconds_from_timecodes, timecodes_from_seconds
 from expclip.face.errors import DataError
@@ -229,18 +229,7 @@ def _read_npy(
         raise DataError(f"{member.filename} has {member.file_size} bytes, at most {max_bytes}")
     with archive.open(member) as stream:
         packed = stream.read(max_bytes + 1)
-    size = len(packed)
-    with io.BytesIO(packed) as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read_header = np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(stream)
-        if dtype.hasobject or math.prod(shape) * dtype.itemsize != size - stream.tell():
-            raise DataError(f"{member.filename} holds no plain array of shape {shape}")
-        stream.seek(0)
-        array: np.ndarray = np.lib.format.read_array(stream, allow_pickle=False)
-    return array
+    return decode_array(packed, member.filename)
 
 
 def _read_parquet(data: bytes, max_bytes: int) -> Recording:

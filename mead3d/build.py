@@ -12,7 +12,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 from expclip.face.errors import DataError
 from expclip.face.files import write_atomically
 from expclip.face.mesh import Basis
+from expclip.face.records import describe_difference, read_record
 from expclip.mead3d.card import write_card
 from expclip.mead3d.executors import Executor, Processes
 from expclip.mead3d.fit import FitOptions
@@ -197,11 +198,12 @@ def _claimed(out: Path, identity: dict[str, Any], overwrite: bool) -> Iterator[P
     except OSError as error:
         raise DataError(f"{out}: cannot be made: {error.strerror}") from None
     with _locked(work / "lock", out):
-        before = _read_json(plan)
+        before = read_record(plan)
         if before and before.get("identity") != identity:
             if not overwrite and _holds_work(out):
+                changed = describe_difference(before.get("identity"), identity)
                 raise DataError(
-                    f"{out}: holds a build with {_difference(before.get('identity'), identity)}: "
+                    f"{out}: holds a build with {changed}: "
                     "choose another folder, or replace it with --overwrite"
                 )
             _forget(out)
@@ -213,12 +215,12 @@ def _claimed(out: Path, identity: dict[str, Any], overwrite: bool) -> Iterator[P
 def _check_sources(out: Path, sources: dict[str, Any], overwrite: bool) -> None:
     """Refuse to go on where MEAD, or what reads it, is no longer what it was."""
     path = out / _WORK / "plan.json"
-    document = _read_json(path)
+    document = read_record(path)
     before = document.get("sources", sources)
     if before != sources:
         if not overwrite and _holds_work(out):
             raise DataError(
-                f"{out}: begun with {_difference(before, sources)}: "
+                f"{out}: begun with {describe_difference(before, sources)}: "
                 "choose another folder, or begin again with --overwrite"
             )
         _forget(out)
@@ -256,7 +258,7 @@ def _locked(path: Path, out: Path) -> Iterator[None]:
 
 def _complete(out: Path) -> dict[str, Any] | None:
     """Return the manifest of a finished build, and remove what it no longer needs."""
-    manifest = _read_json(out / "manifest.json")
+    manifest = read_record(out / "manifest.json")
     if not manifest or not all((out / name).is_file() for name in manifest.get("files", [""])):
         return None
     shutil.rmtree(out / _WORK / "tasks", ignore_errors=True)
@@ -328,25 +330,6 @@ def _basis_hash(basis: Basis) -> str:
     return digest.hexdigest()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """Return a JSON object of ours, or an empty one."""
-    with suppress(OSError, ValueError):
-        found = json.loads(path.read_text("utf-8"))
-        if isinstance(found, dict):
-            return found
-    return {}
-
-
 def _write_json(path: Path, document: dict[str, Any]) -> None:
     with write_atomically(path) as temporary:
         temporary.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
-
-
-def _difference(before: Any, now: Any) -> str:
-    """Return in words what differs; of records, their first differing field."""
-    if not isinstance(before, dict) or not isinstance(now, dict):
-        return f"{before!r}, now it is {now!r}"
-    name = next(key for key in (*now, *before) if before.get(key) != now.get(key))
-    if isinstance(before.get(name), dict) and isinstance(now.get(name), dict):
-        return _difference(before[name], now[name])
-    return f"{name} {before.get(name)!r}, now it is {now.get(name)!r}"

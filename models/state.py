@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from expclip.face.errors import DataError
 from expclip.face.files import write_atomically
+from expclip.face.records import describe_difference, read_record
 
 __all__ = ["RunFolder", "RunState"]
 
@@ -69,11 +70,11 @@ class RunFolder:
         self.folder = folder
         self._work = folder / _WORK
         self.plan = json.loads(json.dumps(plan))
-        before = _read(self._work / _PLAN) or _read(folder / _RESULT).get("plan", {})
+        before = read_record(self._work / _PLAN) or read_record(folder / _RESULT).get("plan", {})
         if before and before != self.plan:
             if not overwrite:
                 raise DataError(
-                    f"{folder}: holds a run with {_difference(before, self.plan)}: "
+                    f"{folder}: holds a run with {describe_difference(before, self.plan)}: "
                     "choose another folder, or replace it with --overwrite"
                 )
             shutil.rmtree(self._work, ignore_errors=True)
@@ -90,7 +91,7 @@ class RunFolder:
     def result(self) -> dict[str, Any]:
         """The record of a finished run of this plan; empty if it is not finished."""
         done = (self.folder / "model.safetensors").is_file() and not self._work.is_dir()
-        return _read(self.folder / _RESULT) if done else {}
+        return read_record(self.folder / _RESULT) if done else {}
 
     def begin(self) -> None:
         """Say that a run of this plan lies here."""
@@ -168,22 +169,3 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Return a JSON object of ours, or an empty one."""
-    with suppress(OSError, ValueError):
-        found = json.loads(path.read_text("utf-8"))
-        if isinstance(found, dict):
-            return found
-    return {}
-
-
-def _difference(before: Any, now: Any) -> str:
-    """Return in words what differs; of records, their first differing field."""
-    if not isinstance(before, dict) or not isinstance(now, dict):
-        return f"{before!r}, now it is {now!r}"
-    name = next(key for key in (*now, *before) if before.get(key) != now.get(key))
-    if isinstance(before.get(name), dict) and isinstance(now.get(name), dict):
-        return _difference(before[name], now[name])
-    return f"{name} {before.get(name)!r}, now it is {now.get(name)!r}"

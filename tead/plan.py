@@ -15,6 +15,7 @@ from typing import Any
 from expclip.face import MAPPING_VERSION
 from expclip.face.errors import DataError
 from expclip.face.files import write_atomically
+from expclip.face.records import describe_difference
 from expclip.tead.client import LlmOptions
 from expclip.tead.core import CORE_VERSION
 from expclip.tead.corpus import CORE, GRAMMAR, CorpusOptions
@@ -158,7 +159,7 @@ def claim(out: Path, plan: BuildPlan, overwrite: bool) -> None:
         before = _read_document(out)["identity"]
         for name in identity:
             if before.get(name) != identity[name]:
-                changed = _difference(name, before.get(name), identity[name])
+                changed = describe_difference({name: before.get(name)}, {name: identity[name]})
                 raise DataError(
                     f"{out}: holds a build with {changed}: "
                     "choose another folder, or replace it with --overwrite"
@@ -186,14 +187,6 @@ def _holds_work(out: Path) -> bool:
         return (out / "manifest.json").is_file()
     with Journal(journal) as opened:
         return opened.counts().get(200, 0) > 0
-
-
-def _difference(name: str, before: Any, now: Any) -> str:
-    """Return in words what differs; of records, their first differing field."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        name = next(key for key in now if before.get(key) != now[key])
-        before, now = before.get(name), now[name]
-    return f"{name} {before!r}, now it is {now!r}"
 
 
 def _corpus_path(name: str) -> str:
