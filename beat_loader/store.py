@@ -8,7 +8,6 @@ manifest.json   what made it: options, counts, hashes
 """
 
 import csv
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +20,7 @@ from jaxtyping import Shaped
 
 from expclip.beat_loader.index import LeftOut
 from expclip.face.errors import DataError
-from expclip.face.files import write_atomically
+from expclip.face.files import hash_file, write_atomically
 
 __all__ = ["FORMAT", "Store", "read_manifest"]
 
@@ -215,9 +214,7 @@ def _header(dtype: str, shape: Sequence[int]) -> bytes:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"bytes": path.stat().st_size, "sha256": digest}
+    return {"bytes": path.stat().st_size, "sha256": hash_file(path)}
 
 
 def _write_csv(path: Path, left_out: Iterable[LeftOut]) -> None:

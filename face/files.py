@@ -1,15 +1,16 @@
 """Files written whole or not at all."""
 
+import hashlib
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from errno import EINVAL
 from pathlib import Path
 
 from expclip.face.errors import DataError
 
-__all__ = ["write_atomically"]
+__all__ = ["hash_file", "keep_files", "write_atomically"]
 
 
 @contextmanager
@@ -43,6 +44,23 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a read-only disk refuses this too
             temporary.unlink()
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def keep_files(folder: Path, pattern: str, names: Collection[str]) -> dict[Path, str]:
+    """Remove the files of a folder that match a pattern, but these; return their hashes."""
+    kept = {}
+    for path in sorted(folder.glob(pattern)):
+        if path.name in names:
+            kept[path] = hash_file(path)
+        else:
+            path.unlink()
+    return kept
 
 
 def _create_like(target: Path, temporary: Path) -> None:

