@@ -244,13 +244,14 @@ def _chin(w: dict[str, float], lips: _Lips) -> Iterator[Shape]:
 
 
 def _tongue_out(w: dict[str, float], lips: _Lips) -> Iterator[Shape]:
-    """Draw the tongue over the lower lip."""
+    """Draw the tongue: a little of it between the teeth, more over the lower lip."""
     out = w["tongueOut"]
     if out < 0.02:
         return
     x, y = lips.inner_bottom[4]
-    root, tip = y - 7, y + 6 + 30 * out
-    wide = 12 + 6 * out
+    shown = min(1.0, out / 0.3)
+    root, tip = y - 7 * shown, y + shown * (6 + 30 * out)
+    wide = (0.4 + 0.6 * shown) * (12 + 6 * out)
     left = [(x - wide, root), (x - wide - 1, (root + tip) / 2), (x - 0.6 * wide, tip - 4), (x, tip)]
     right = [(2 * x - px, py) for px, py in left]
     yield between(left, right, _TONGUE)

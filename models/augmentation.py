@@ -24,8 +24,8 @@ class FaceAugmentation:
         blend: share of the faces that take some channels, by a random weight, from another
             face (ours).
         scatter: share of the faces that get some channels at random values (ours).
-        paired: a text goes with its face as varied; else with the face as it is, and only
-            the reconstruction sees varied ones.
+        paired: a text goes with its face as varied, in its place; else with the face as it
+            is, and varied faces are reconstructed beside it.
     """
 
     perturbation: float = 0.15

@@ -5,7 +5,7 @@ from typing import Any
 
 from expclip.models.expclip import ExpClipConfig
 
-__all__ = ["build_card"]
+__all__ = ["as_code", "build_card", "data_section", "recipe_section"]
 
 _ROWS = {
     "reconstruction_mse": "face → face, mean squared error",
@@ -15,6 +15,8 @@ _ROWS = {
     "tags_cosine": "tags → face, cosine",
     "situation_mse": "situation → face, mean squared error",
     "situation_cosine": "situation → face, cosine",
+    "units_mse": "action units → face, mean squared error",
+    "units_cosine": "action units → face, cosine",
     "image_mse": "image → face, mean squared error",
     "image_cosine": "image → face, cosine",
     "mean_face_mse": "for comparison: one mean face for all texts, mean squared error",
@@ -40,9 +42,9 @@ def build_card(config: ExpClipConfig, training: Mapping[str, Any]) -> str:
         'model = ExpCLIP.from_pretrained("THIS_FOLDER_OR_REPOSITORY")\n'
         'weights = model.text_to_expression(["a smug grin"])  # (1, 52), 0..1\n```\n',
         _sizes(config, training),
-        _data(training.get("data", {})),
+        data_section(training.get("data", {})),
         _figures(training.get("figures", {})),
-        _recipe(training),
+        recipe_section(training),
         _LIMITS,
     ]
     return "\n".join(part for part in parts if part)
@@ -55,14 +57,15 @@ def _sizes(config: ExpClipConfig, training: Mapping[str, Any]) -> str:
         f"- {config.layers} + {config.layers} transformer layers of width {config.width}, "
         f"tokens by {config.tokens}, space of {config.dim} dimensions",
         *([f"- {trained:,} parameters, without the frozen encoders"] if trained else []),
-        f"- frozen text encoder: {_code(config.text_encoder)}",
+        f"- frozen text encoder: {as_code(config.text_encoder)}",
     ]
     if config.image_encoder:
-        lines.append(f"- frozen image encoder: {_code(config.image_encoder)}")
+        lines.append(f"- frozen image encoder: {as_code(config.image_encoder)}")
     return "\n".join([*lines, ""])
 
 
-def _data(data: Mapping[str, Any]) -> str:
+def data_section(data: Mapping[str, Any]) -> str:
+    """Return what a model was trained on."""
     if not data:
         return ""
     lines = ["## Trained on\n"]
@@ -77,7 +80,7 @@ def _data(data: Mapping[str, Any]) -> str:
             "rows": ", ".join(f"{n:,} {split}" for split, n in part.get("rows", {}).items()),
             "content hash": part.get("content_sha256"),
         }
-        lines += [f"- {name}: {_code(str(value))}" for name, value in told.items() if value]
+        lines += [f"- {name}: {as_code(str(value))}" for name, value in told.items() if value]
     return "\n".join([*lines, ""])
 
 
@@ -96,15 +99,16 @@ def _figures(figures: Mapping[str, float]) -> str:
     return "\n".join([*lines, note])
 
 
-def _recipe(training: Mapping[str, Any]) -> str:
+def recipe_section(training: Mapping[str, Any]) -> str:
+    """Return how it was trained."""
     recipe = training.get("recipe")
     if not recipe:
         return ""
     lines = ["## Recipe\n", "| option | value |", "|---|---|"]
     for name, value in recipe.items():
         inner = value.items() if isinstance(value, Mapping) else ()
-        lines += [f"| {name}.{key} | {_code(str(one))} |" for key, one in inner]
-        lines += [] if inner else [f"| {name} | {_code(str(value))} |"]
+        lines += [f"| {name}.{key} | {as_code(str(one))} |" for key, one in inner]
+        lines += [] if inner else [f"| {name} | {as_code(str(value))} |"]
     ended = training.get("steps")
     told = f"\nEnded after {ended:,} steps; kept the network of step {training['best_step']:,}.\n"
     return "\n".join([*lines, told if ended else ""])
@@ -120,7 +124,7 @@ _LIMITS = """## Limits
 """
 
 
-def _code(text: str) -> str:
+def as_code(text: str) -> str:
     """Return a text as code in a cell, whatever is in it."""
     shown = "".join(char for char in text[:200] if char.isprintable())
     return f"`{shown.replace('`', chr(39)).replace('|', '/')}`"

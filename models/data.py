@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Int
 
-from expclip.face import AU_CODES, BLENDSHAPES
+from expclip.face import ACTION_UNITS, AU_CODES, BLENDSHAPES
 from expclip.face.errors import DataError
 from expclip.models.places import fetch_dataset
 from expclip.tead.corpus import normalise
@@ -60,7 +60,7 @@ class Pairs:
         faces: weights, 0..1.
         keys: equal for faces that count as one.
         natural: false where a grammar made the text.
-        prompts: by kind ("text", "tags", "situation"; "image"), items of a table.
+        prompts: by kind ("text", "tags", "situation", "units"; "image"), items of a table.
         anchors: which each row belongs to, -1 for none; None where there are no anchors.
     """
 
@@ -96,6 +96,7 @@ def read_tead(
     *,
     config: str | None = None,
     augmented: bool = True,
+    units: bool = False,
     revision: str | None = None,
 ) -> TextData:
     """Return a TEAD from a folder or, where there is none, from the Hub.
@@ -104,6 +105,7 @@ def read_tead(
         place: the folder, or OWNER/NAME on the Hub.
         config: which configuration; not needed where there is one annotator.
         augmented: take the augmented texts of the training rows too, where there are some.
+        units: an account of the action units is a prompt too.
         revision: of the Hub's repository.
 
     Raises:
@@ -124,8 +126,8 @@ def read_tead(
             columns = (batch.column(column).to_pylist() for column in ("augmented_from", "text"))
             for origin, text in zip(*columns, strict=True):
                 variants.setdefault(origin, []).append(table.place(text))
-    train = _read_split(folder, name, "train", table, variants)
-    test = _read_split(folder, name, "test", table, {})
+    train = _read_split(folder, name, "train", table, variants, units=units)
+    test = _read_split(folder, name, "test", table, {}, units=units)
     _, keys = np.unique(np.concatenate([train.aus, test.aus]), axis=0, return_inverse=True)
     keys = keys.reshape(-1).astype(np.int64)
     about = {
@@ -192,7 +194,7 @@ class _Split:
     natural: list[bool] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     prompts: dict[str, list[list[int]]] = field(
-        default_factory=lambda: {"text": [], "tags": [], "situation": []}
+        default_factory=lambda: {"text": [], "tags": [], "situation": [], "units": []}
     )
 
     @property
@@ -200,12 +202,18 @@ class _Split:
         return np.concatenate(self.units)
 
     def pairs(self, keys: Int[np.ndarray, " rows"]) -> Pairs:
-        prompts = {name: Choices.of(items) for name, items in self.prompts.items()}
+        prompts = {name: Choices.of(items) for name, items in self.prompts.items() if items}
         return Pairs(np.concatenate(self.faces), keys, np.array(self.natural, bool), prompts)
 
 
 def _read_split(
-    folder: Path, config: str, split: str, table: _Table, variants: Mapping[str, list[int]]
+    folder: Path,
+    config: str,
+    split: str,
+    table: _Table,
+    variants: Mapping[str, list[int]],
+    *,
+    units: bool,
 ) -> _Split:
     found = _Split()
     columns = ("id", "text", "emotions", "situations", "synthetic", "aus", "blendshapes")
@@ -220,9 +228,21 @@ def _read_split(
             found.prompts["text"].append([itself, *variants.get(name, [])])
             found.prompts["tags"].append([table.place(", ".join(emotions))])
             found.prompts["situation"].append([table.place(s) for s in situations] or [itself])
+        if units:
+            forms = map(_describe, found.units[-1])
+            found.prompts["units"] += [[table.place(form) for form in row] for row in forms]
     if not found.texts:
         raise DataError(f"{folder}: {config}: no rows in {split}")
     return found
+
+
+def _describe(aus: Int[np.ndarray, " 36"]) -> tuple[str, ...]:
+    """Return the ways in which a face is told by its action units."""
+    units = [unit for unit, shown in zip(ACTION_UNITS, aus, strict=True) if shown]
+    if not units:
+        return ("neutral", "no action unit")
+    codes = "+".join(f"AU{unit.code}" for unit in units)
+    return (codes, f"{codes} {', '.join(unit.name for unit in units)}")
 
 
 def _rows(batch: pa.RecordBatch, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:

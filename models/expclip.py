@@ -161,15 +161,15 @@ class ExpClipOutput:
 
     Attributes:
         expression: embeddings of the faces, E_b(b).
-        reconstruction: faces decoded from embeddings of faces, D(E_b(b')), b' the varied
-            faces where such were given, else b.
+        reconstruction: faces decoded from embeddings of faces, D(E_b(b)), then D(E_b(b'))
+            where varied faces b' were given.
         prompt: embeddings of what goes with the faces, P(E(x)).
         decoded: the faces decoded from those, D(P(E(x))).
         anchors: the model's, where it has some.
     """
 
     expression: Float[Tensor, "batch dim"]
-    reconstruction: Float[Tensor, "batch 52"]
+    reconstruction: Float[Tensor, "faces 52"]
     prompt: Float[Tensor, "batch dim"]
     decoded: Float[Tensor, "batch 52"]
     anchors: AnchorOutput | None = None
@@ -320,7 +320,7 @@ class ExpClipNetwork(nn.Module):
         Args:
             weights: the faces.
             features: of the frozen encoder, for the text or image that goes with each.
-            varied: faces to reconstruct in their place.
+            varied: faces to reconstruct beside them.
             image: the features are those of images.
 
         Raises:
@@ -329,18 +329,17 @@ class ExpClipNetwork(nn.Module):
         projector = self.image_projector if image else self.text_projector
         if projector is None:
             raise ValueError("this model has no image branch: its config names no image_encoder")
-        count, both = len(weights), 2 * len(weights)
         faces = weights if varied is None else torch.cat([weights, varied])
         expressions, prompt = self.encode_expression(faces), projector(features)
-        decoded = self.decode(torch.cat([expressions[-count:], prompt, self.anchors]))
+        everything = torch.cat([expressions, prompt, self.anchors])
+        sizes = [len(expressions), len(prompt), len(self.anchors)]
+        reconstruction, decoded, anchors = torch.split(self.decode(everything), sizes)
         return ExpClipOutput(
-            expression=expressions[:count],
-            reconstruction=decoded[:count],
+            expression=expressions[: len(weights)],
+            reconstruction=reconstruction,
             prompt=prompt,
-            decoded=decoded[count:both],
-            anchors=AnchorOutput(self.anchors, decoded[both:], self.typical)
-            if len(self.anchors)
-            else None,
+            decoded=decoded,
+            anchors=AnchorOutput(self.anchors, anchors, self.typical) if sizes[2] else None,
         )
 
 
@@ -355,7 +354,8 @@ def expclip_losses(
 ) -> ExpClipLosses:
     """Return the losses of equation (1).
 
-    - reconstruction, equation (2): squared L2 distance of b' and D(E_b(b')).
+    - reconstruction, equation (2): squared L2 distance of b and D(E_b(b)), and of b' and
+      D(E_b(b')) where there are varied faces.
     - embedding, equation (3): 1 - cos(P(E(x)), E_b(b)), positive pairs alone.
     - cross, equation (4): squared L2 distance of b and D(P(E(x))).
     - contrastive (ours): cross entropy over the batch, both ways, where rows of one key
@@ -373,14 +373,14 @@ def expclip_losses(
         output: of the network.
         weights: the faces, b.
         scale: weights of the terms.
-        varied: b', as the network was given it; b if none.
+        varied: b', as the network was given it.
         keys: which rows show one face; needed by the contrastive term alone.
         anchors: which each row belongs to, -1 for none; needed by the anchors' term alone.
 
     Raises:
         ValueError: a term is on, and what it needs is not there.
     """
-    target = weights if varied is None else varied
+    target = weights if varied is None else torch.cat([weights, varied])
     parts = {name: weights.new_zeros(()) for name in LOSSES}
     parts["reconstruction"] = (output.reconstruction - target).square().sum(1).mean()
     parts["embedding"] = (1 - functional.cosine_similarity(output.prompt, output.expression)).mean()

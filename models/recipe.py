@@ -1,8 +1,8 @@
-"""How ExpCLIP is trained, as data: the recipe, its presets, and settings by name."""
+"""How a network is trained, as data: a course, the recipe of ExpCLIP, settings by name."""
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
@@ -10,19 +10,40 @@ from expclip.face.errors import DataError
 from expclip.models.augmentation import AUGMENTATIONS
 from expclip.models.expclip import ExpClipConfig, LossWeights
 
-__all__ = ["PRESETS", "Preset", "Recipe", "recipe_from"]
+__all__ = [
+    "PRESETS",
+    "Course",
+    "Preset",
+    "Recipe",
+    "change_settings",
+    "check_not_negative",
+    "recipe_from",
+]
 
 Schedule = Literal["constant", "cosine"]
 """Of the learning rate after the warm-up: it stays, or falls to 0 along a cosine."""
 
 ValidateOn = Literal["all", "natural"]
 
-Record = TypeVar("Record", ExpClipConfig, LossWeights, "Recipe")
+_PROMPTS = ("text", "tags", "situation", "units")
+"""Kinds of prompt."""
+
+Record = TypeVar("Record")
+Model = TypeVar("Model")
+Plan = TypeVar("Plan", bound="Course")
+
+
+def check_not_negative(record: object, *names: str) -> None:
+    """Raise a ValueError where a field is below 0, or not finite."""
+    for name in names:
+        value = getattr(record, name)
+        if not (0 <= value and math.isfinite(value)):
+            raise ValueError(f"{name} must be 0 or more, got {value}")
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """One training run. The defaults are the paper's, or off where it says nothing."""
+class Course:
+    """How long, and how fast, a network learns: what all recipes have."""
 
     steps: int = 20_000
     """At most; the paper does not say how many."""
@@ -34,23 +55,6 @@ class Recipe:
     weight_decay: float = 0.0
     clip: float = 0.0
     """Longest gradient, as a norm over all weights; 0 is no limit."""
-    losses: LossWeights = field(default_factory=LossWeights)
-    faces: str = "paper"
-    """Name of a face augmentation."""
-    text: float = 1.0
-    """How often a row's text is its prompt, relative to the next two."""
-    tags: float = 1.0
-    situation: float = 1.0
-    natural: float | None = None
-    """Share of a batch from rows whose text no grammar made; None: as they come."""
-    anchors: int = 0
-    """Natural rows of a first tag from which on it has an anchor; 0: the model has none."""
-    augmented: bool = True
-    """Augmented texts are taken beside the originals, where the data set has some."""
-    validation: float = 0.05
-    """Share of the training texts, by hash, that are held out for early stopping."""
-    validate_on: ValidateOn = "all"
-    """Of those, all rows, or the natural ones (all, where there are none)."""
     validate_every: int = 500
     """Steps; so often the run is also written to disk, to be taken up after a kill."""
     patience: int = 10
@@ -61,25 +65,12 @@ class Recipe:
         for name in ("steps", "batch", "validate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        rates = ("learning_rate", "weight_decay", "clip", "text", "tags", "situation")
-        for name in ("warmup", "patience", "seed", "anchors", *rates):
-            value = getattr(self, name)
-            if not (0 <= value and math.isfinite(value)):
-                raise ValueError(f"{name} must be 0 or more, got {value}")
-        if not self.text + self.tags + self.situation:
-            raise ValueError("one of text, tags and situation must be above 0")
-        if self.natural is not None and not 0 <= self.natural <= 1:
-            raise ValueError(f"natural must lie in 0..1, got {self.natural}")
-        if not 0 < self.validation < 1:
-            raise ValueError(f"validation must lie between 0 and 1, got {self.validation}")
-        for name, known in (
-            ("faces", tuple(AUGMENTATIONS)),
-            ("schedule", get_args(Schedule)),
-            ("validate_on", get_args(ValidateOn)),
-        ):
-            if getattr(self, name) not in known:
-                found = getattr(self, name)
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {found!r}")
+        check_not_negative(
+            self, "warmup", "patience", "seed", "learning_rate", "weight_decay", "clip"
+        )
+        if self.schedule not in get_args(Schedule):
+            known = ", ".join(get_args(Schedule))
+            raise ValueError(f"schedule must be one of {known}, got {self.schedule!r}")
 
     def rate_at(self, step: int) -> float:
         """Return the learning rate of a step, from 0."""
@@ -90,11 +81,53 @@ class Recipe:
         done = (step - self.warmup) / max(self.steps - self.warmup, 1)
         return self.learning_rate * (1 + math.cos(math.pi * min(done, 1.0))) / 2
 
+
+@dataclass(frozen=True)
+class Recipe(Course):
+    """One training of ExpCLIP. The defaults are the paper's, or off where it says nothing."""
+
+    losses: LossWeights = field(default_factory=LossWeights)
+    faces: str = "paper"
+    """Name of a face augmentation."""
+    text: float = 1.0
+    """How often a row's text is its prompt, relative to the next two."""
+    tags: float = 1.0
+    situation: float = 1.0
+    units: float = 0.0
+    """The same for an account of the action units, as the paper's demonstrations prompt."""
+    natural: float | None = None
+    """Share of a batch from rows whose text no grammar made; None: as they come."""
+    anchors: int = 0
+    """Natural rows of a first tag from which on it has an anchor; 0: the model has none."""
+    augmented: bool = True
+    """Augmented texts are taken beside the originals, where the data set has some."""
+    validation: float = 0.05
+    """Share of the training texts, by hash, that are held out for early stopping."""
+    validate_on: ValidateOn = "all"
+    """Of those, all rows, or the natural ones (all, where there are none)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_not_negative(self, *_PROMPTS, "anchors")
+        if not any(getattr(self, name) for name in _PROMPTS):
+            raise ValueError(f"one of {', '.join(_PROMPTS)} must be above 0")
+        if self.natural is not None and not 0 <= self.natural <= 1:
+            raise ValueError(f"natural must lie in 0..1, got {self.natural}")
+        if not 0 < self.validation < 1:
+            raise ValueError(f"validation must lie between 0 and 1, got {self.validation}")
+        for name, known in (
+            ("faces", tuple(AUGMENTATIONS)),
+            ("validate_on", get_args(ValidateOn)),
+        ):
+            if getattr(self, name) not in known:
+                found = getattr(self, name)
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {found!r}")
+
     @property
     def chances(self) -> dict[str, float]:
-        """Chance of each kind of prompt."""
-        total = self.text + self.tags + self.situation
-        return {name: getattr(self, name) / total for name in ("text", "tags", "situation")}
+        """Chance of each kind of prompt that has one."""
+        shares = {name: getattr(self, name) for name in _PROMPTS if getattr(self, name)}
+        return {name: share / sum(shares.values()) for name, share in shares.items()}
 
 
 @dataclass(frozen=True)
@@ -114,21 +147,7 @@ class Preset:
         Raises:
             ValueError: there is no such field, or it cannot take the value.
         """
-        model, recipe = self.model, self.recipe
-        for setting in settings:
-            name, equals, value = setting.partition("=")
-            if not equals:
-                raise ValueError(f"setting {setting!r}, expected NAME=VALUE")
-            head, _, rest = name.strip().rpartition(".")
-            if head == "model":
-                model = _changed(model, rest, value)
-            elif head == "losses":
-                recipe = replace(recipe, losses=_changed(recipe.losses, rest, value))
-            elif not head and rest != "losses":
-                recipe = _changed(recipe, rest, value)
-            else:
-                raise ValueError(f"setting {name!r}: no such field")
-        return Preset(model, recipe)
+        return Preset(*change_settings(self.model, self.recipe, settings))
 
 
 PRESETS: dict[str, Preset] = {
@@ -143,22 +162,26 @@ PRESETS: dict[str, Preset] = {
             dropout=0.0,
             tokens="vector",
             projector_width=512,
+            projector_dropout=0.3,
             text_encoder="minilm",
             text_features=384,
             image_encoder=None,
-            sharpness=100.0,
+            sharpness=30.0,
         ),
         Recipe(
-            steps=5000,
+            steps=600,
             learning_rate=1e-3,
             schedule="cosine",
-            warmup=200,
+            warmup=100,
             weight_decay=0.01,
             clip=1.0,
+            validate_every=100,
+            losses=LossWeights(embedding=1.0, cross=1.0, anchor=3.0),
             faces="wide",
+            text=4.0,
+            units=0.5,
             natural=0.5,
             anchors=15,
-            losses=LossWeights(anchor=1.0),
             validate_on="natural",
         ),
     ),
@@ -179,17 +202,45 @@ def recipe_from(values: Mapping[str, Any], place: str) -> Recipe:
         raise DataError(f"{place}: not a recipe: {error}") from None
 
 
+def change_settings(model: Model, recipe: Plan, settings: Iterable[str]) -> tuple[Model, Plan]:
+    """Return a model's config and a recipe with some fields changed (see `Preset`).
+
+    A recipe may hold ``losses``, a dataclass of its own.
+
+    Raises:
+        ValueError: there is no such field, or it cannot take the value.
+    """
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ValueError(f"setting {setting!r}, expected NAME=VALUE")
+        head, _, rest = name.strip().rpartition(".")
+        if head == "model":
+            model = _changed(model, rest, value)
+        elif head == "losses":
+            made: Any = recipe
+            recipe = replace(made, losses=_changed(made.losses, rest, value))
+        elif not head and rest != "losses":
+            recipe = _changed(recipe, rest, value)
+        else:
+            raise ValueError(f"setting {name!r}: no such field")
+    return model, recipe
+
+
 def _changed(record: Record, name: str, value: str) -> Record:
-    """Return a record with one field changed."""
-    kinds = get_type_hints(type(record))
-    if name not in {field.name for field in fields(record)}:
-        known = ", ".join(asdict(record))
+    """Return a dataclass with one field changed; one that is a dataclass itself cannot be."""
+    made: Any = record
+    kinds = get_type_hints(type(made))
+    simple = [f.name for f in fields(made) if not is_dataclass(kinds[f.name])]
+    if name not in simple:
+        known = ", ".join(simple)
         raise ValueError(f"setting {name!r}: no such field, expected one of {known}")
     try:
         parsed = _parse(value.strip(), kinds[name])
     except ValueError:
         raise ValueError(f"setting {name}: {value!r} is not of its kind") from None
-    return replace(record, **{name: parsed})
+    changed: Record = replace(made, **{name: parsed})
+    return changed
 
 
 def _parse(text: str, kind: Any) -> Any:

@@ -28,7 +28,7 @@ class Batch:
         faces: what the features go with.
         features: of the frozen encoder.
         keys: equal for faces that count as one.
-        varied: faces to reconstruct in place of ``faces``.
+        varied: faces to reconstruct beside ``faces``.
         anchors: which each row belongs to, -1 for none.
         torch_seed: of what is random within the network.
     """

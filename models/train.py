@@ -104,7 +104,9 @@ def train_expclip(
         MissingExtra: a package is not installed.
     """
     accelerator, recipe = _accelerator(), preset.recipe
-    found = read_tead(data, config=config, augmented=recipe.augmented)
+    found = read_tead(
+        data, config=config, augmented=recipe.augmented, units="units" in recipe.chances
+    )
     encoder = text_encoder(preset.model.text_encoder)
     train, held = split_texts(found, recipe.validation, recipe.seed)
     anchors = find_anchors(train, found.strings, recipe.anchors) if recipe.anchors else NO_ANCHORS

@@ -16,6 +16,7 @@ from expclip_runs import Assets, tiny_preset, train
 from typer.testing import CliRunner
 
 from expclip.cli import train as cli
+from expclip.face import ACTION_UNITS
 from expclip.face.errors import DataError, ModelError
 from expclip.models import ExpCLIP, train_expclip
 from expclip.models.curves import draw_curves
@@ -63,7 +64,8 @@ def test_the_card_tells_data_recipe_and_measured_figures_alone(
     row = f"{told['reconstruction_mse']:.4f} | {told['natural_reconstruction_mse']:.4f}"
     assert f"| face → face, mean squared error | {row} |" in card
     assert "image → face" not in card
-    assert "| losses.embedding | `10.0` |" in card
+    weight = record["recipe"]["losses"]["embedding"]
+    assert f"| losses.embedding | `{weight}` |" in card
     assert str(assets.tead) not in card + (trained / "training.json").read_text()
 
 
@@ -251,7 +253,7 @@ def test_validation_sees_every_row_once_and_always_the_same_prompt(pairs: Pairs)
 def test_prompts_of_a_row_are_its_own(assets: Assets) -> None:
     from expclip.tead import read_rows
 
-    data = read_tead(assets.tead)
+    data = read_tead(assets.tead, units=True)
     rows = [row for row in read_rows(assets.tead) if row["split"] == "train"]
     assert len(data.train) == len(rows) == len(data.texts)
     for place in (0, 100, 300):
@@ -262,9 +264,19 @@ def test_prompts_of_a_row_are_its_own(assets: Assets) -> None:
         assert named["text"] == {rows[place]["text"]}
         assert named["tags"] == {", ".join(rows[place]["emotions"])}
         assert named["situation"] == set(rows[place]["situations"])
+        shown = [unit for unit, one in zip(ACTION_UNITS, rows[place]["aus"], strict=True) if one]
+        codes = "+".join(f"AU{unit.code}" for unit in shown)
+        names = ", ".join(unit.name for unit in shown)
+        assert named["units"] == {codes, f"{codes} {names}"}
         assert np.allclose(data.train.faces[place], rows[place]["blendshapes"])
         assert data.train.natural[place] != rows[place]["synthetic"]
     assert len(set(data.strings)) == len(data.strings)
+
+
+def test_action_units_are_a_prompt_where_the_recipe_says_so(assets: Assets) -> None:
+    assert "units" not in read_tead(assets.tead).train.prompts
+    assert Recipe(units=1.0).chances == dict.fromkeys(("text", "tags", "situation", "units"), 0.25)
+    assert "units" not in Recipe().chances
 
 
 def test_faces_of_equal_units_have_one_key(assets: Assets) -> None:
