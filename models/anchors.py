@@ -24,10 +24,11 @@ _WEAK = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Anchors:
-    """The emotions that have one, and the typical face of each."""
+    """The emotions that have one, the typical face of each, and its share of all draws."""
 
     emotions: tuple[str, ...]
     faces: Float[np.ndarray, "anchors 52"]
+    shares: Float[np.ndarray, " anchors"]
 
     def mark(self, pairs: Pairs, strings: Sequence[str]) -> Pairs:
         """Return the pairs with the anchor of each row's first tag, -1 where it has none."""
@@ -36,10 +37,12 @@ class Anchors:
         return replace(pairs, anchors=np.array(marks, np.int64))
 
 
-NO_ANCHORS = Anchors((), np.zeros((0, len(BLENDSHAPES)), np.float32))
+NO_ANCHORS = Anchors((), np.zeros((0, len(BLENDSHAPES)), np.float32), np.zeros(0, np.float32))
 
 
-def find_anchors(pairs: Pairs, strings: Sequence[str], least: int) -> Anchors:
+def find_anchors(
+    pairs: Pairs, strings: Sequence[str], least: int, natural: float | None = None
+) -> Anchors:
     """Return an anchor for each first tag that natural rows have often enough.
 
     Its face is the row's, among all with this first tag, whose direction is nearest to the
@@ -49,6 +52,7 @@ def find_anchors(pairs: Pairs, strings: Sequence[str], least: int) -> Anchors:
         pairs: to learn from.
         strings: the table that their prompts point to.
         least: rows; all rows count where no text is natural.
+        natural: share of the draws that are natural rows; None: as they come.
     """
     tags = np.array(_first_tags(pairs, strings))
     counted = tags[pairs.natural] if pairs.natural.any() else tags
@@ -56,7 +60,18 @@ def find_anchors(pairs: Pairs, strings: Sequence[str], least: int) -> Anchors:
         sorted(tag for tag, count in Counter(counted.tolist()).items() if count >= least)
     )
     faces = [_typical(pairs.faces[tags == emotion]) for emotion in emotions]
-    return Anchors(emotions, np.array(faces, np.float32).reshape(-1, len(BLENDSHAPES)))
+    drawn = _chances(pairs, natural)
+    shares = [drawn[tags == emotion].sum() for emotion in emotions]
+    table = np.array(faces, np.float32).reshape(-1, len(BLENDSHAPES))
+    return Anchors(emotions, table, np.array(shares, np.float32))
+
+
+def _chances(pairs: Pairs, natural: float | None) -> Float[np.ndarray, " rows"]:
+    """Return how often each row is drawn."""
+    counts = pairs.natural.sum(), (~pairs.natural).sum()
+    if natural is None or not all(counts):
+        return np.full(len(pairs), 1 / len(pairs))
+    return np.asarray(np.where(pairs.natural, natural / counts[0], (1 - natural) / counts[1]))
 
 
 def _typical(faces: Float[np.ndarray, "rows 52"]) -> Float[np.ndarray, " 52"]:

@@ -29,8 +29,10 @@ __all__ = [
     "ImageEncoder",
     "SentenceEncoder",
     "TextEncoder",
+    "first_line",
     "image_encoder",
     "text_encoder",
+    "weights_hash",
 ]
 
 MINILM = "minilm"
@@ -112,14 +114,14 @@ class SentenceEncoder:
                 model_kwargs={"use_safetensors": True, "dtype": torch.float32},
             )
         except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise ModelError(f"{name}: no sentence encoder: {_first_line(error)}") from None
+            raise ModelError(f"{name}: no sentence encoder: {first_line(error)}") from None
         self._model = model.eval().requires_grad_(False)
         self.features = self._encode(["one"]).shape[1]
 
     @cached_property
     def sha256(self) -> str:
         """Hash of its weights."""
-        return _weights_hash(self._model)
+        return weights_hash(self._model)
 
     def encode_text(self, texts: Sequence[str]) -> Float[np.ndarray, "texts features"]:
         """Return unit-length sentence embeddings; a text beyond the model's length is cut."""
@@ -153,14 +155,14 @@ class ClipEncoder:
             )
             self._tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{name}: no CLIP: {_first_line(error)}") from None
+            raise ModelError(f"{name}: no CLIP: {first_line(error)}") from None
         self._model = model.eval().requires_grad_(False).to(_device())
         self.features = int(model.config.projection_dim)
 
     @cached_property
     def sha256(self) -> str:
         """Hash of its weights."""
-        return _weights_hash(self._model)
+        return weights_hash(self._model)
 
     @cached_property
     def _processor(self) -> Any:
@@ -170,7 +172,7 @@ class ClipEncoder:
         try:
             return CLIPImageProcessorPil.from_pretrained(self.name)
         except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{self.name}: no image processor: {_first_line(error)}") from None
+            raise ModelError(f"{self.name}: no image processor: {first_line(error)}") from None
 
     def encode_text(self, texts: Sequence[str]) -> Float[np.ndarray, "texts features"]:
         """Return unit-length text features; a text beyond CLIP's context is cut."""
@@ -200,7 +202,7 @@ class ClipEncoder:
             try:
                 pictures = [image.convert("RGB") for image in part]
             except (OSError, ValueError, SyntaxError) as error:
-                raise DataError(f"a picture cannot be read: {_first_line(error)}") from None
+                raise DataError(f"a picture cannot be read: {first_line(error)}") from None
             inputs = self._processor(images=pictures, return_tensors="pt")
             return self._model.get_image_features(inputs["pixel_values"].to(self._model.device))
 
@@ -228,7 +230,7 @@ def _kind(name: str) -> str:
     try:
         return str(AutoConfig.from_pretrained(name, trust_remote_code=False).model_type)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{name}: no encoder found: {_first_line(error)}") from None
+        raise ModelError(f"{name}: no encoder found: {first_line(error)}") from None
 
 
 def _minilm_folder() -> Path:
@@ -247,7 +249,7 @@ def _minilm_folder() -> Path:
     return folder
 
 
-def _weights_hash(model: nn.Module) -> str:
+def weights_hash(model: nn.Module) -> str:
     """Return a SHA-256 over names and values of all weights."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
@@ -260,5 +262,6 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """Return what an error of a library says, as part of a line of ours."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -131,11 +131,14 @@ class LossWeights:
     """Ours: 1 - cos of decoded and true face, whatever their strength."""
     anchor: float = 0.0
     """Ours: a prompt's own anchor shall be nearest, and anchors decode to their faces."""
+    prior: float = 0.0
+    """Ours: how much of an emotion's frequency the anchors' term explains away (logit
+    adjustment, Menon et al. 2021): with 1 a rare one is as near as a frequent one."""
     temperature: float = 0.07
     """Of the contrastive term, and of the anchors'."""
 
     def __post_init__(self) -> None:
-        for name in (*LOSSES, "temperature"):
+        for name in (*LOSSES, "prior", "temperature"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}")
         if not self.temperature:
@@ -148,11 +151,12 @@ LOSSES = ("reconstruction", "embedding", "cross", "contrastive", "direction", "a
 
 @dataclass(frozen=True)
 class AnchorOutput:
-    """The anchors of a model, the faces decoded from them, and those they stand for."""
+    """The anchors of a model, the faces decoded from them, those they stand for, how often."""
 
     places: Float[Tensor, "anchors dim"]
     decoded: Float[Tensor, "anchors 52"]
     typical: Float[Tensor, "anchors 52"]
+    shares: Float[Tensor, " anchors"]
 
 
 @dataclass(frozen=True)
@@ -263,6 +267,7 @@ class ExpClipNetwork(nn.Module):
     """The trained parts: E_b, D, and the projectors of text and image."""
 
     typical: Float[Tensor, "anchors 52"]
+    shares: Float[Tensor, " anchors"]
 
     def __init__(self, config: ExpClipConfig) -> None:
         super().__init__()
@@ -280,6 +285,7 @@ class ExpClipNetwork(nn.Module):
         )
         self.anchors = nn.Parameter(torch.randn(config.anchors, config.dim) * config.dim**-0.5)
         self.register_buffer("typical", torch.zeros(config.anchors, len(BLENDSHAPES)))
+        self.register_buffer("shares", torch.ones(config.anchors))
 
     def encode_expression(self, weights: Float[Tensor, "batch 52"]) -> Float[Tensor, "batch dim"]:
         """Return E_b(b): the state of a summary token beside those of the face."""
@@ -334,12 +340,13 @@ class ExpClipNetwork(nn.Module):
         everything = torch.cat([expressions, prompt, self.anchors])
         sizes = [len(expressions), len(prompt), len(self.anchors)]
         reconstruction, decoded, anchors = torch.split(self.decode(everything), sizes)
+        places = AnchorOutput(self.anchors, anchors, self.typical, self.shares)
         return ExpClipOutput(
             expression=expressions[: len(weights)],
             reconstruction=reconstruction,
             prompt=prompt,
             decoded=decoded,
-            anchors=AnchorOutput(self.anchors, anchors, self.typical) if sizes[2] else None,
+            anchors=places if len(self.anchors) else None,
         )
 
 
@@ -361,13 +368,13 @@ def expclip_losses(
     - contrastive (ours): cross entropy over the batch, both ways, where rows of one key
       (one face) are all right answers, so that duplicates are no negatives.
     - direction (ours): 1 - cos(b, D(P(E(x)))), over the rows whose b is not all 0.
-
-    - anchor (ours): cross entropy of the cosines of P(E(x)) to all anchors, over the rows that
-      have one; and the squared L2 distance of every anchor's decoded and typical face.
+    - anchor (ours): cross entropy of the cosines of P(E(x)) to all anchors, with the logarithms
+      of their shares added `prior` times, over the rows that have one; and the squared L2
+      distance of every anchor's decoded and typical face.
 
     Distances are sums over the 52 weights, means over the batch: a reconstruction, as the
-    paper's text says only "L2 distance". Our terms, where their
-    weight is 0, are not computed, and are 0.
+    paper's text says only "L2 distance". Our terms, where their weight is 0, are not computed,
+    and are 0.
 
     Args:
         output: of the network.
@@ -396,7 +403,7 @@ def expclip_losses(
     if scale.anchor and output.anchors:
         if anchors is None:
             raise ValueError("the anchors' loss needs the anchors of the rows")
-        parts["anchor"] = _anchored(output.prompt, output.anchors, anchors, scale.temperature)
+        parts["anchor"] = _anchored(output.prompt, output.anchors, anchors, scale)
     total = torch.stack([getattr(scale, name) * parts[name] for name in LOSSES]).sum()
     return ExpClipLosses(**parts, total=total)
 
@@ -405,12 +412,17 @@ def _anchored(
     prompts: Float[Tensor, "batch dim"],
     anchors: AnchorOutput,
     own: Int[Tensor, " batch"],
-    temperature: float,
+    scale: LossWeights,
 ) -> Float[Tensor, ""]:
-    logits = _cosines(prompts, anchors.places) / temperature  # (batch, anchors)
+    logits = _cosines(prompts, anchors.places) / scale.temperature  # (batch, anchors)
+    logits = logits + scale.prior * anchors.shares.clamp(min=_RAREST).log()
     found = functional.cross_entropy(logits, own, ignore_index=-1, reduction="sum")
     faces = (anchors.decoded - anchors.typical).square().sum(1).mean()
     return found / (own >= 0).sum().clamp(min=1) + faces
+
+
+_RAREST = 1e-6
+"""Share of an anchor, at least: its logarithm must be finite."""
 
 
 def _cosines(

@@ -176,7 +176,7 @@ PRESETS: dict[str, Preset] = {
             weight_decay=0.01,
             clip=1.0,
             validate_every=100,
-            losses=LossWeights(embedding=1.0, cross=1.0, anchor=3.0),
+            losses=LossWeights(embedding=1.0, cross=1.0, anchor=3.0, prior=0.5),
             faces="wide",
             text=4.0,
             units=0.5,

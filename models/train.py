@@ -109,7 +109,11 @@ def train_expclip(
     )
     encoder = text_encoder(preset.model.text_encoder)
     train, held = split_texts(found, recipe.validation, recipe.seed)
-    anchors = find_anchors(train, found.strings, recipe.anchors) if recipe.anchors else NO_ANCHORS
+    anchors = (
+        find_anchors(train, found.strings, recipe.anchors, recipe.natural)
+        if recipe.anchors
+        else NO_ANCHORS
+    )
     train, held = (anchors.mark(pairs, found.strings) for pairs in (train, held))
     model = replace(
         preset.model,
@@ -127,6 +131,7 @@ def train_expclip(
         torch.manual_seed(recipe.seed)
         network = ExpClipNetwork(model)
         network.typical.copy_(torch.from_numpy(anchors.faces))
+        network.shares.copy_(torch.from_numpy(anchors.shares))
         lesson = _Lesson(train, held, features, recipe.chances)
         state = _learn(accelerator, run, network, lesson, recipe, progress)
     figures = measure_pairs(network, found.test, features, found.train.faces.mean(axis=0))

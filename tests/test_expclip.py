@@ -93,13 +93,19 @@ def test_direction_leaves_out_faces_that_have_none() -> None:
 
 def test_a_prompt_is_held_to_its_anchor_and_anchors_to_their_faces() -> None:
     places = torch.eye(2)
-    anchors = AnchorOutput(places, face(jawOpen=0.5).repeat(2, 1), face().repeat(2, 1))
+    shares = torch.tensor([0.8, 0.2])
+    anchors = AnchorOutput(places, face(jawOpen=0.5).repeat(2, 1), face().repeat(2, 1), shares)
     prompts = torch.tensor([[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     made = ExpClipOutput(prompts, faces(3), prompts, faces(3), anchors)
     scale = LossWeights(0.0, 0.0, 0.0, anchor=1.0, temperature=1.0)
     found = expclip_losses(made, faces(3), scale, anchors=torch.tensor([0, 0, -1]))
     right, wrong = -math.log(math.e / (math.e + 1)), -math.log(1 / (math.e + 1))
     assert float(found.anchor) == pytest.approx((right + wrong) / 2 + 0.25)
+    scale = LossWeights(0.0, 0.0, 0.0, anchor=1.0, prior=1.0, temperature=1.0)
+    found = expclip_losses(made, faces(3), scale, anchors=torch.tensor([0, 1, -1]))
+    frequent = -math.log(0.8 * math.e / (0.8 * math.e + 0.2))
+    rare = -math.log(0.2 * math.e / (0.2 * math.e + 0.8))
+    assert float(found.anchor) == pytest.approx((frequent + rare) / 2 + 0.25)
 
 
 def test_sharp_prompts_become_their_anchor_and_plain_ones_stay() -> None:
