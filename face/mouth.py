@@ -65,6 +65,11 @@ def _bite(w: dict[str, float]) -> float:
     return max(0.0, (more - 0.15) / 0.85) * (1 - w["jawOpen"])
 
 
+def _closed(w: dict[str, float]) -> float:
+    """Return how far the lips bridge an open jaw: wholly, where mouthClose equals jawOpen."""
+    return min(1.0, w["mouthClose"] / max(w["jawOpen"], 1e-6))
+
+
 def _side(w: dict[str, float], half: Half) -> _Side:
     """Return how wide, high, open and thick one half of the mouth is."""
     smile, frown, stretch = half("mouthSmile"), half("mouthFrown"), half("mouthStretch")
@@ -75,7 +80,7 @@ def _side(w: dict[str, float], half: Half) -> _Side:
     width -= 22 * pucker + 17 * funnel + 5 * w["cheekPuff"]
     corner = 16 * frown - 18 * smile + 6 * stretch - 6 * dimple + 9 * jaw - 2 * up + 2 * down
     thin = (1 - 0.6 * press) * (1 - 0.2 * smile) * (1 - 0.25 * stretch)
-    closing = 1 - w["mouthClose"]
+    closing = 1 - _closed(w)
     return _Side(
         width=max(width, 15),
         corner=corner,
@@ -100,7 +105,7 @@ def _lips(w: dict[str, float], right: _Side, left: _Side) -> _Lips:
     middle = CANVAS / 2 + 17 * (w["mouthLeft"] - w["mouthRight"])
     aside = 15 * (w["jawLeft"] - w["jawRight"])
     level = 285 - 9 * w["mouthShrugLower"] - 5 * w["mouthShrugUpper"] - 4 * w["jawForward"]
-    level += 24 * w["jawOpen"] * w["mouthClose"] + 2 * w["mouthClose"]
+    level += 24 * w["jawOpen"] * _closed(w) + 2 * w["mouthClose"]
     wave = max(0.0, 1 - w["mouthPucker"] - w["mouthFunnel"] - w["jawOpen"])
     wave *= 1 - abs(aside) / 15
     edges: tuple[list[Point], ...] = ([], [], [], [])

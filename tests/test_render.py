@@ -93,6 +93,14 @@ def test_jaw_and_lips_shift_to_the_persons_own_side(name, direction):
     assert np.sign(after - before) == direction
 
 
+@pytest.mark.parametrize("jaw", [0.15, 0.3, 1.0])
+def test_lips_that_close_as_far_as_the_jaw_opens_show_no_teeth(jaw):
+    teeth, cavity = "#fbf8f2", "#57222a"
+    closed = render_face(weights(jawOpen=jaw, mouthClose=jaw))
+    assert teeth not in closed and cavity not in closed
+    assert cavity in render_face(weights(jawOpen=jaw))
+
+
 def test_weights_outside_0_to_1_are_drawn_clipped():
     wild = weights(jawOpen=1.7, browInnerUp=-0.4, mouthSmileLeft=1.053)
     assert render_face(wild) == render_face(wild.clip(0, 1))
