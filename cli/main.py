@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from expclip.cli import beat, mead3d, render, tead, text2face, train
+from expclip.cli import beat, mead3d, render, tead, text2face, train, train_animator
 
 __all__ = ["app", "main"]
 
@@ -14,7 +14,7 @@ _INTERRUPTED = 130
 
 app = typer.Typer(
     name="expclip",
-    help="Text and facial expression: data sets, models and drawn faces.",
+    help="Text and facial expression: data sets, models, benchmarks, drawn faces.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -24,6 +24,7 @@ app.add_typer(tead.app, name="tead")
 app.add_typer(mead3d.app, name="mead3d")
 app.add_typer(beat.app, name="beat")
 app.add_typer(train.app, name="train")
+train.app.command()(train_animator.animator)
 app.command(name="text2face")(text2face.text2face)
 app.command(name="render")(render.render)
 

@@ -21,7 +21,7 @@ _TEAD = "out/tead"
 
 @app.callback()
 def _group() -> None:
-    """Keep the name of a lone command."""
+    """Keep the name of a command that is alone."""
 
 
 @app.command()

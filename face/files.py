@@ -10,7 +10,7 @@ from pathlib import Path
 
 from expclip.face.errors import DataError
 
-__all__ = ["hash_file", "keep_files", "write_atomically"]
+__all__ = ["hash_file", "keep_files", "lock_folder", "write_atomically"]
 
 
 @contextmanager
@@ -61,6 +61,32 @@ def keep_files(folder: Path, pattern: str, names: Collection[str]) -> dict[Path,
         else:
             path.unlink()
     return kept
+
+
+@contextmanager
+def lock_folder(path: Path, folder: Path) -> Iterator[None]:
+    """Keep a second run out of a folder, where the system has locks; they end with the process.
+
+    Args:
+        path: the file that is locked, made if it is not there.
+        folder: what the message names.
+
+    Raises:
+        DataError: another run is at work there.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(f"{folder}: in use by another run") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
 
 
 def _create_like(target: Path, temporary: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from expclip.face.errors import DataError
-from expclip.face.files import write_atomically
+from expclip.face.files import lock_folder, write_atomically
 from expclip.face.mesh import Basis
 from expclip.face.records import describe_difference, read_record
 from expclip.mead3d.card import write_card
@@ -197,7 +197,7 @@ def _claimed(out: Path, identity: dict[str, Any], overwrite: bool) -> Iterator[P
         work.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{out}: cannot be made: {error.strerror}") from None
-    with _locked(work / "lock", out):
+    with lock_folder(work / "lock", out):
         before = read_record(plan)
         if before and before.get("identity") != identity:
             if not overwrite and _holds_work(out):
@@ -236,24 +236,6 @@ def _forget(out: Path) -> None:
     """Remove what an earlier build has finished."""
     (out / "manifest.json").unlink(missing_ok=True)
     shutil.rmtree(out / _WORK / "tasks", ignore_errors=True)
-
-
-@contextmanager
-def _locked(path: Path, out: Path) -> Iterator[None]:
-    """Keep a second run out, where the system has locks; they end with the process."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataError(f"{out}: in use by another run") from None
-        except OSError:  # a file system without locks
-            pass
-        yield
 
 
 def _complete(out: Path) -> dict[str, Any] | None:

@@ -7,6 +7,8 @@ try:
 except ImportError:
     raise MissingExtra("torch", "models") from None
 
+from expclip.models.animator_recipe import ANIMATOR_PRESETS, AnimatorPreset, AnimatorRecipe
+from expclip.models.animator_training import train_animator
 from expclip.models.augmentation import AUGMENTATIONS, FaceAugmentation
 from expclip.models.expclip import ExpClipConfig, LossWeights
 from expclip.models.features import FeatureCache
@@ -15,8 +17,11 @@ from expclip.models.recipe import PRESETS, Preset, Recipe
 from expclip.models.train import train_expclip, train_images
 
 __all__ = [
+    "ANIMATOR_PRESETS",
     "AUGMENTATIONS",
     "PRESETS",
+    "AnimatorPreset",
+    "AnimatorRecipe",
     "ExpCLIP",
     "ExpClipConfig",
     "FaceAugmentation",
@@ -24,6 +29,7 @@ __all__ = [
     "LossWeights",
     "Preset",
     "Recipe",
+    "train_animator",
     "train_expclip",
     "train_images",
 ]

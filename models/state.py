@@ -6,20 +6,23 @@ that came after it is dropped when the run goes on.
 
 import json
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from expclip.face.errors import DataError
-from expclip.face.files import write_atomically
+from expclip.face.errors import DataError, MissingExtra
+from expclip.face.files import lock_folder, write_atomically
 from expclip.face.records import describe_difference, read_record
 
-__all__ = ["RunFolder", "RunState"]
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["RunFolder", "RunState", "make_accelerator"]
 
 _WORK = ".expclip"
 _PLAN = "plan.json"
@@ -93,11 +96,21 @@ class RunFolder:
         done = (self.folder / "model.safetensors").is_file() and not self._work.is_dir()
         return read_record(self.folder / _RESULT) if done else {}
 
-    def begin(self) -> None:
-        """Say that a run of this plan lies here."""
+    @contextmanager
+    def begin(self, *, first: bool = True) -> Iterator[None]:
+        """Say that a run of this plan lies here, and keep other runs out while it lasts.
+
+        Args:
+            first: of the processes that share the run; the others take no lock.
+
+        Raises:
+            DataError: another run is at work here.
+        """
         self._work.mkdir(exist_ok=True)
-        with write_atomically(self._work / _PLAN) as temporary:
-            temporary.write_text(json.dumps(self.plan, indent=2) + "\n", "utf-8")
+        with lock_folder(self._work / "lock", self.folder) if first else nullcontext():
+            with write_atomically(self._work / _PLAN) as temporary:
+                temporary.write_text(json.dumps(self.plan, indent=2) + "\n", "utf-8")
+            yield
 
     def end(self) -> None:
         """Remove what only a run that goes on needs."""
@@ -161,6 +174,19 @@ class RunFolder:
             with write_atomically(self.folder / _LOG) as temporary:
                 temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
         return lines
+
+
+def make_accelerator() -> "Accelerator":
+    """Return what moves a run to its device, and to several.
+
+    Raises:
+        MissingExtra: accelerate is not installed.
+    """
+    try:
+        from accelerate import Accelerator
+    except ImportError as error:
+        raise MissingExtra(error.name or "accelerate", "models") from None
+    return Accelerator()
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from expclip.face.errors import MissingExtra, ModelError
+from expclip.face.errors import ModelError
 from expclip.face.files import write_atomically
 from expclip.models.anchors import NO_ANCHORS, find_anchors
 from expclip.models.card import build_card
@@ -38,7 +38,7 @@ from expclip.models.images import read_mead3d
 from expclip.models.measure import measure_pairs
 from expclip.models.recipe import Preset, Recipe
 from expclip.models.sampling import Batch, Sampler
-from expclip.models.state import RunFolder, RunState
+from expclip.models.state import RunFolder, RunState, make_accelerator
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -103,7 +103,7 @@ def train_expclip(
         ModelError: there is no such encoder, or the losses are no longer finite.
         MissingExtra: a package is not installed.
     """
-    accelerator, recipe = _accelerator(), preset.recipe
+    accelerator, recipe = make_accelerator(), preset.recipe
     found = read_tead(
         data, config=config, augmented=recipe.augmented, units="units" in recipe.chances
     )
@@ -124,18 +124,18 @@ def train_expclip(
     run = RunFolder(Path(out), _plan(model, recipe, found.about), overwrite=overwrite)
     if run.result:
         return run.result
-    run.begin()
-    with accelerator.main_process_first():
-        features = (cache or FeatureCache()).encode_texts(encoder, found.strings, progress)
-    with torch.random.fork_rng():
-        torch.manual_seed(recipe.seed)
-        network = ExpClipNetwork(model)
-        network.typical.copy_(torch.from_numpy(anchors.faces))
-        network.shares.copy_(torch.from_numpy(anchors.shares))
-        lesson = _Lesson(train, held, features, recipe.chances)
-        state = _learn(accelerator, run, network, lesson, recipe, progress)
-    figures = measure_pairs(network, found.test, features, found.train.faces.mean(axis=0))
-    return _finish(accelerator, run, network, state, recipe, {"text": found.about}, figures)
+    with run.begin(first=accelerator.is_main_process):
+        with accelerator.main_process_first():
+            features = (cache or FeatureCache()).encode_texts(encoder, found.strings, progress)
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            network = ExpClipNetwork(model)
+            network.typical.copy_(torch.from_numpy(anchors.faces))
+            network.shares.copy_(torch.from_numpy(anchors.shares))
+            lesson = _Lesson(train, held, features, recipe.chances)
+            state = _learn(accelerator, run, network, lesson, recipe, progress)
+        figures = measure_pairs(network, found.test, features, found.train.faces.mean(axis=0))
+        return _finish(accelerator, run, network, state, recipe, {"text": found.about}, figures)
 
 
 def train_images(
@@ -169,7 +169,7 @@ def train_images(
         ModelError: there is no such encoder, or the losses are no longer finite.
         MissingExtra: a package is not installed.
     """
-    accelerator = _accelerator()
+    accelerator = make_accelerator()
     recipe = replace(recipe, losses=replace(recipe.losses, anchor=0.0))  # pictures have none
     checkpoint = read_checkpoint(start, KIND, ExpClipConfig)
     before = build_network(ExpClipNetwork, checkpoint, start)
@@ -193,23 +193,25 @@ def train_images(
     run = RunFolder(Path(out), plan, overwrite=overwrite)
     if run.result:
         return run.result
-    run.begin()
-    with torch.random.fork_rng():
-        torch.manual_seed(recipe.seed)
-        network = ExpClipNetwork(model)
-        kept = {k: v for k, v in before.state_dict().items() if not k.startswith("image_")}
-        network.load_state_dict(kept, strict=False)
-        lesson = _Lesson(found.train, found.validation, found.features, {"image": 1.0}, image=True)
-        state = _learn(accelerator, run, network, lesson, recipe, progress)
-    mean_face = found.train.faces.mean(axis=0)
-    figures = measure_pairs(network, found.test, found.features, mean_face)
-    told = checkpoint.training
-    seen = {name: figures[name] for name in ("image_mse", "image_cosine")}
-    seen["image_mean_face_mse"] = figures["mean_face_mse"]
-    data = {**told.get("data", {}), "image": found.about}
-    return _finish(
-        accelerator, run, network, state, recipe, data, {**told.get("figures", {}), **seen}
-    )
+    with run.begin(first=accelerator.is_main_process):
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            network = ExpClipNetwork(model)
+            kept = {k: v for k, v in before.state_dict().items() if not k.startswith("image_")}
+            network.load_state_dict(kept, strict=False)
+            lesson = _Lesson(
+                found.train, found.validation, found.features, {"image": 1.0}, image=True
+            )
+            state = _learn(accelerator, run, network, lesson, recipe, progress)
+        mean_face = found.train.faces.mean(axis=0)
+        figures = measure_pairs(network, found.test, found.features, mean_face)
+        told = checkpoint.training
+        seen = {name: figures[name] for name in ("image_mse", "image_cosine")}
+        seen["image_mean_face_mse"] = figures["mean_face_mse"]
+        data = {**told.get("data", {}), "image": found.about}
+        return _finish(
+            accelerator, run, network, state, recipe, data, {**told.get("figures", {}), **seen}
+        )
 
 
 def _learn(
@@ -364,11 +366,3 @@ def _finish(
         run.end()
     accelerator.wait_for_everyone()
     return record
-
-
-def _accelerator() -> "Accelerator":
-    try:
-        from accelerate import Accelerator
-    except ImportError as error:
-        raise MissingExtra(error.name or "accelerate", "models") from None
-    return Accelerator()

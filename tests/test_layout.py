@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[1]
 ORDER = ("face", "tead", "mead3d", "beat_loader", "models", "benchmarks", "cli")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 FOLDERS = tuple(name for name in ORDER if (ROOT / name / "__init__.py").is_file())
+SCRIPTS = [ROOT / "benchmarks" / name for name in ("animator", "core", "expclip", "speed")]
+"""Folders of scripts: of a checkout alone."""
 MODULES = sorted(path for name in FOLDERS for path in (ROOT / name).rglob("*.py"))
 
 
@@ -46,20 +48,21 @@ def test_every_folder_with_code_is_packaged() -> None:
 
 
 def test_every_data_file_is_packaged() -> None:
-    patterns = PROJECT["tool"]["setuptools"]["package-data"]
-    for name in FOLDERS:
-        packaged = {
-            path
-            for pattern in patterns.get(f"expclip.{name}", ())
-            for path in (ROOT / name).glob(pattern)
-        }
-        there = {
-            path
-            for path in (ROOT / name).rglob("*")
-            if path.is_file() and path.suffix not in (".py", ".pyc")
-            if path.name != "README.md" and not path.name.startswith(".")  # of a checkout alone
-        }
-        assert there <= packaged, sorted(there - packaged)
+    packaged = {
+        path
+        for package, patterns in PROJECT["tool"]["setuptools"]["package-data"].items()
+        for pattern in patterns
+        for path in ROOT.joinpath(*package.split(".")[1:]).glob(pattern)
+    }
+    there = {
+        path
+        for name in FOLDERS
+        for path in (ROOT / name).rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+        if path.name != "README.md" and not path.name.startswith(".")  # of a checkout alone
+        if not any(path.is_relative_to(scripts) for scripts in SCRIPTS)
+    }
+    assert there <= packaged, sorted(there - packaged)
 
 
 def test_the_root_is_no_package() -> None:

@@ -3,6 +3,7 @@
 make_chat_model(folder)                      random: it speaks nonsense
 make_chat_model(folder, says=('{"a":', "1}"))  it always says this, token for token
 make_clip(folder)                            random: texts and pictures into one space
+make_wav2vec2(folder)                        random: hears 16 kHz sound
 """
 
 from __future__ import annotations
@@ -156,6 +157,42 @@ def make_clip(folder: Path, *, width: int = 32, size: int = 16, seed: int = 0) -
     tokenizer.save_pretrained(folder)
     square = {"height": size, "width": size}
     CLIPImageProcessorPil(size={"shortest_edge": size}, crop_size=square).save_pretrained(folder)
+    return folder
+
+
+def make_wav2vec2(
+    folder: Path, *, width: int = 32, rate: int = 16_000, normalised: bool = True, seed: int = 0
+) -> Path:
+    """Save a tiny random wav2vec 2.0, with its feature extractor, and return the folder.
+
+    Args:
+        folder: where it is saved.
+        width: of its hidden states, a multiple of 4.
+        rate: of the sound that its feature extractor says it wants.
+        normalised: whether it wants sound of mean 0 and variance 1.
+        seed: of its weights.
+    """
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    config = Wav2Vec2Config(
+        hidden_size=width,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=2 * width,
+        conv_dim=(16, 16, 16),
+        conv_kernel=(20, 8, 4),
+        conv_stride=(20, 4, 4),
+        num_conv_pos_embeddings=8,
+        num_conv_pos_embedding_groups=4,
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Wav2Vec2Model(config)
+    model.save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(sampling_rate=rate, do_normalize=normalised).save_pretrained(folder)
     return folder
 
 

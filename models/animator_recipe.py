@@ -1,0 +1,79 @@
+"""How the speaking face is trained, as data: its recipe, and presets."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from expclip.models.animator import AnimatorConfig
+from expclip.models.animator_losses import AnimatorLossWeights
+from expclip.models.recipe import Course, change_settings
+
+__all__ = ["ANIMATOR_PRESETS", "AnimatorPreset", "AnimatorRecipe"]
+
+
+@dataclass(frozen=True)
+class AnimatorRecipe(Course):
+    """One training of the generator. The defaults are the paper's, or off where it is silent."""
+
+    frames: int = 64
+    """Of a clip."""
+    epa: bool = True
+    """Expression prompt augmentation: prompts are perturbed by expressions of a TEAD."""
+    losses: AnimatorLossWeights = field(default_factory=AnimatorLossWeights)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.frames < 2:
+            raise ValueError(f"frames must be at least 2, got {self.frames}")
+
+
+@dataclass(frozen=True)
+class AnimatorPreset:
+    """Sizes of the network, and how it is trained."""
+
+    model: AnimatorConfig
+    recipe: AnimatorRecipe
+
+    def with_settings(self, settings: Iterable[str]) -> "AnimatorPreset":
+        """Return the preset with some fields changed.
+
+        Args:
+            settings: each NAME=VALUE; NAME is a field of the recipe, or ``losses.`` and a
+                field of the losses, or ``model.`` and a field of the model.
+
+        Raises:
+            ValueError: there is no such field, or it cannot take the value.
+        """
+        return AnimatorPreset(*change_settings(self.model, self.recipe, settings))
+
+
+ANIMATOR_PRESETS: dict[str, AnimatorPreset] = {
+    "paper": AnimatorPreset(AnimatorConfig(), AnimatorRecipe()),
+    "small": AnimatorPreset(
+        AnimatorConfig(
+            speech_encoder="log-mel",
+            speech_features=160,
+            width=128,
+            heads=4,
+            feedforward=256,
+            layers=3,
+            dropout=0.0,
+            radius=3,
+            style_tokens=4,
+            hidden=128,
+            pool_width=32,
+            pool_layers=1,
+        ),
+        AnimatorRecipe(
+            steps=1500,
+            batch=16,
+            learning_rate=2e-3,
+            schedule="cosine",
+            warmup=100,
+            weight_decay=0.01,
+            clip=1.0,
+            validate_every=250,
+            losses=AnimatorLossWeights(style=0.0, centred=3.0),
+        ),
+    ),
+}
+"""By name: the paper's, and one that trains in minutes on two CPU cores."""
