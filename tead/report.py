@@ -7,11 +7,7 @@ Content-Security-Policy lets only the page's own script run, and nothing be fetc
 
 from __future__ import annotations
 
-import base64
-import gzip
-import hashlib
 import json
-import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from importlib.resources import files
@@ -23,6 +19,7 @@ import numpy as np
 from expclip.face import ACTION_UNITS, AU_INDEX, BLENDSHAPES, parse_action
 from expclip.face.errors import DataError, ParseError
 from expclip.face.files import write_atomically
+from expclip.face.page import compress, fill_holes, hash_source
 from expclip.tead.folder import read_manifest, read_rows
 from expclip.tead.validate import Validation, validate
 
@@ -144,38 +141,24 @@ def _page(data: bytes, faces: bytes) -> str:
     style = _template("style.css")
     policy = [
         "default-src 'none'",
-        f"script-src '{_source_hash(script)}'",
-        f"style-src '{_source_hash(style)}'",
+        f"script-src '{hash_source(script)}'",
+        f"style-src '{hash_source(style)}'",
         "img-src data:",
         "base-uri 'none'",
         "form-action 'none'",
     ]
-    return _fill(
+    return fill_holes(
         _template("page.html"),
         {
             "policy": "; ".join(policy),
             "version": version("expclip"),
             "style": style,
             "script": script,
-            "data": _compress(data),
-            "faces": _compress(faces),
+            "data": compress(data),
+            "faces": compress(faces),
         },
     )
 
 
 def _template(name: str) -> str:
     return files("expclip.tead").joinpath("data/report", name).read_text("utf-8")
-
-
-def _source_hash(source: str) -> str:
-    """Return by what name a policy allows this one script or style."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
-
-
-def _compress(content: bytes) -> str:
-    return base64.b64encode(gzip.compress(content, compresslevel=6, mtime=0)).decode()
-
-
-def _fill(template: str, holes: Mapping[str, str]) -> str:
-    """Return the template with its {{holes}} filled, once: what fills them is not read."""
-    return re.sub(r"\{\{(\w+)\}\}", lambda hole: holes[hole[1]], template)

@@ -273,6 +273,10 @@ const Face = (() => {
     return Math.max(0, (more - 0.15) / 0.85) * (1 - w.jawOpen);
   }
 
+  function bridged(w) {
+    return Math.min(1, w.mouthClose / Math.max(w.jawOpen, 1e-6));
+  }
+
   function mouthSide(w, half) {
     const smile = half("mouthSmile"), frown = half("mouthFrown"), stretch = half("mouthStretch");
     const dimple = half("mouthDimple"), press = half("mouthPress");
@@ -281,7 +285,7 @@ const Face = (() => {
     const width = 45 + 14 * smile + 21 * stretch + 10 * dimple - 6 * jaw
       - 22 * pucker - 17 * funnel - 5 * w.cheekPuff;
     const thin = (1 - 0.6 * press) * (1 - 0.2 * smile) * (1 - 0.25 * stretch);
-    const closing = 1 - w.mouthClose, closed = 1 - 0.15 * w.mouthClose;
+    const closing = 1 - bridged(w), closed = 1 - 0.15 * w.mouthClose;
     return {
       width: Math.max(width, 15),
       corner: 16 * frown - 18 * smile + 6 * stretch - 6 * dimple + 9 * jaw - 2 * up + 2 * down,
@@ -301,7 +305,7 @@ const Face = (() => {
     const middle = MID + 17 * (w.mouthLeft - w.mouthRight);
     const aside = 15 * (w.jawLeft - w.jawRight);
     const level = 285 - 9 * w.mouthShrugLower - 5 * w.mouthShrugUpper - 4 * w.jawForward
-      + 24 * w.jawOpen * w.mouthClose + 2 * w.mouthClose;
+      + 24 * w.jawOpen * bridged(w) + 2 * w.mouthClose;
     const wave = Math.max(0, 1 - w.mouthPucker - w.mouthFunnel - w.jawOpen)
       * (1 - Math.abs(aside) / 15);
     const lips = { outerTop: [], top: [], bottom: [], outerBottom: [] };
@@ -423,7 +427,9 @@ const Face = (() => {
   function drawTongueOut(pen, w, { bottom }) {
     const out = w.tongueOut;
     if (out < 0.02) return;
-    const [x, y] = bottom[4], root = y - 7, tip = y + 6 + 30 * out, wide = 12 + 6 * out;
+    const [x, y] = bottom[4], shown = Math.min(1, out / 0.3);
+    const root = y - 7 * shown, tip = y + shown * (6 + 30 * out);
+    const wide = (0.4 + 0.6 * shown) * (12 + 6 * out);
     const left = [
       [x - wide, root], [x - wide - 1, (root + tip) / 2], [x - 0.6 * wide, tip - 4], [x, tip],
     ];
