@@ -135,7 +135,7 @@ def measure_control(
         for prompt in np.asarray(prompts, np.float32)
     ]
     columns = np.array(rows, np.float64).T
-    return Control(*columns, np.full(len(rows), _lip_steps(own, truth)))
+    return Control(*[*columns, np.full(len(rows), _lip_steps(own, truth))])
 
 
 def _obey(
