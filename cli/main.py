@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from expclip.cli import beat, mead3d, render, tead, text2face, train, train_animator
+from expclip.cli import animate, beat, bench, mead3d, render, tead, text2face, train, train_animator
 
 __all__ = ["app", "main"]
 
@@ -25,7 +25,9 @@ app.add_typer(mead3d.app, name="mead3d")
 app.add_typer(beat.app, name="beat")
 app.add_typer(train.app, name="train")
 train.app.command()(train_animator.animator)
+app.add_typer(bench.app, name="bench")
 app.command(name="text2face")(text2face.text2face)
+app.command(name="animate")(animate.animate)
 app.command(name="render")(render.render)
 
 

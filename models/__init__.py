@@ -14,6 +14,7 @@ from expclip.models.expclip import ExpClipConfig, LossWeights
 from expclip.models.features import FeatureCache
 from expclip.models.model import ExpCLIP
 from expclip.models.recipe import PRESETS, Preset, Recipe
+from expclip.models.speaker import SpeechAnimator
 from expclip.models.train import train_expclip, train_images
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "LossWeights",
     "Preset",
     "Recipe",
+    "SpeechAnimator",
     "train_animator",
     "train_expclip",
     "train_images",

@@ -12,6 +12,7 @@ from pathlib import Path
 import beat_tree
 import mead_tree
 import pytest
+import study_tree
 from servers.hub import HubServer
 from servers.llm import LlmServer
 
@@ -57,6 +58,8 @@ def desk(tmp_path: Path, small_tead: Path, monkeypatch: pytest.MonkeyPatch) -> P
     shutil.copytree(small_tead, tmp_path / "out" / "tead")
     mead_tree.write_tree(tmp_path / "my_mead")
     beat_tree.write_tree(tmp_path / "my_beat", BEAT_TAKES)
+    study = study_tree.write_tree(tmp_path / "my_study")
+    study_tree.write_returned(tmp_path / "my_answers", study, tmp_path / "scratch")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -1,0 +1,1 @@
+"""Results on disk: written once, verified by anyone, compared pair by pair."""

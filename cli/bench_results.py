@@ -1,0 +1,174 @@
+"""`expclip bench compare|verify|...`: what is done with results that are there."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from expclip.benchmarks.board.hub import PublishedResults
+    from expclip.benchmarks.tasks import Task
+
+__all__ = ["COMMANDS"]
+
+_SHOWN = 5
+_RESULTS = Path("out/results")
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(help="A model's folder of results, or one result.")],
+    second: Annotated[Path, typer.Argument(help="Another's.")],
+    every: Annotated[
+        bool, typer.Option("--all", help="All metrics, not only those that rank.")
+    ] = False,
+) -> None:
+    """Compare two models, query by query: differences, their intervals, and how sure they are."""
+    from expclip.benchmarks.results.compare import compare as compare_results
+
+    found = compare_results(first, second)
+    print(f"{found.a} - {found.b}\n")
+    print("| task | metric | " + " | ".join((found.a, found.b)) + " | difference | p (Holm) |")
+    print("|---|---|---|---|---|---|")
+    for one in found.differences:
+        if not (one.main or every):
+            continue
+        p = one.p if one.p_holm is None else one.p_holm
+        print(
+            f"| {one.task} | {one.metric} | {one.a:.4f} | {one.b:.4f} "
+            f"| {one.value:+.4f} ({one.low:+.4f} to {one.high:+.4f}) | {p:.4f} |"
+        )
+    if found.alone:
+        print(f"\nof one model only: {', '.join(found.alone)}")
+    print(f"\nnext: expclip bench verify {shlex.quote(str(first))}")
+
+
+def verify(
+    results: Annotated[Path, typer.Argument(help="A result, a model's folder, or all.")],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Option("--inputs", help="Folders of the data measured on: their files are checked."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="The TEAD measured on: its tasks are built again, and compared."),
+    ] = None,
+) -> None:
+    """Check that results are as they were written: every hash, and every number again."""
+    from expclip.benchmarks.results.verification import verify as verify_results
+    from expclip.benchmarks.tasks import Sources, collect_tasks
+    from expclip.face.errors import DataError
+
+    tasks: Sequence[Task] = ()
+    if data is not None:
+        tasks, _ = collect_tasks(Sources(tead=data), ["tead/*"])
+    found = verify_results(results, inputs=inputs or (), tasks=[task.info for task in tasks])
+    for problem in found.problems:
+        print(problem)
+    if found.unseen:
+        more = len(found.unseen) - _SHOWN
+        rest = f" and {more} more" if more > 0 else ""
+        print(f"not checked, for want of the data: {', '.join(found.unseen[:_SHOWN])}{rest}")
+    if not found.ok:
+        raise DataError(f"{results}: {len(found.problems)} faults in {found.checked} results")
+    print(f"{results}: {found.checked} results are as they were written")
+    print(f"next: expclip bench report {shlex.quote(str(results))}")
+
+
+def report(
+    results: Annotated[Path, typer.Argument(help="Folder of results.")] = _RESULTS,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of tables and plots. Default: that of the results.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Heads the tables.")] = "Leaderboard",
+) -> None:
+    """Write the leaderboard as Markdown and HTML: intervals, ranges of ranks, plots."""
+    from expclip.benchmarks.board.report import write_leaderboard
+
+    found = write_leaderboard(results, out, title=title)
+    for problem in found.board.problems:
+        print(f"left out: {problem}")
+    for path in (found.markdown, found.page):
+        print(f"wrote {path}")
+    print(f"wrote {len(found.plots)} plots in {found.page.parent / 'plots'}")
+    print(f"next: expclip bench verify {shlex.quote(str(results))}")
+
+
+def publish(
+    folder: Annotated[Path, typer.Argument(help="One model's folder of results.")],
+    *,
+    repo: Annotated[str, typer.Option(help="OWNER/NAME of the model on the Hub.")],
+    dataset: Annotated[str, typer.Option(help="OWNER/NAME of the data set measured on.")],
+    revision: Annotated[
+        str | None, typer.Option(help="Commit of the data set that was measured on.")
+    ] = None,
+    sidecars: Annotated[
+        bool, typer.Option("--sidecars", help="Send the values of each query too: with texts.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing.")] = False,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Another Hub; by default HF_ENDPOINT, or huggingface.co.")
+    ] = None,
+) -> None:
+    """Publish a model's results in its Hub repository, where the Hub shows them.
+
+    Log in first with `hf auth login`, or set HF_TOKEN.
+    """
+    from expclip.benchmarks.board.hub import publish_results
+
+    found = publish_results(
+        folder,
+        repo,
+        dataset=dataset,
+        revision=revision,
+        sidecars=sidecars,
+        dry_run=dry_run,
+        endpoint=endpoint,
+    )
+    _tell_sent(found, dry_run)
+
+
+def publish_tasks(
+    *,
+    repo: Annotated[str, typer.Option(help="OWNER/NAME of the TEAD on the Hub.")],
+    data: Annotated[
+        str | None, typer.Option(help="The same TEAD in a folder. Default: from the Hub.")
+    ] = None,
+    config: Annotated[str | None, typer.Option(help="Of the TEAD, where it has several.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing.")] = False,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Another Hub; by default HF_ENDPOINT, or huggingface.co.")
+    ] = None,
+) -> None:
+    """Publish eval.yaml, which makes a published TEAD a benchmark of these tasks."""
+    from expclip.benchmarks.board.hub import publish_benchmark
+    from expclip.benchmarks.tasks import Sources, collect_tasks
+
+    sources = Sources(tead=data or repo, config=config)
+    tasks, _ = collect_tasks(sources, ["tead/*"])
+    found = publish_benchmark(
+        repo,
+        [task.info for task in tasks],
+        config=sources.tead_data.name,
+        dry_run=dry_run,
+        endpoint=endpoint,
+    )
+    _tell_sent(found, dry_run)
+
+
+def _tell_sent(found: PublishedResults, dry_run: bool) -> None:
+    for name, content in sorted(found.files.items()):
+        print(f"{'would send' if dry_run else 'sent'} {name} ({len(content):,} bytes)")
+    for name in found.unchanged:
+        print(f"there already: {name}")
+    if dry_run:
+        print(f"next: the same without --dry-run publishes to {found.url}")
+    else:
+        print(f"published: {found.url}")
+
+
+COMMANDS = (compare, verify, report, publish, publish_tasks)
