@@ -71,6 +71,7 @@ def absolute(word: str) -> str:
 def run(command: list[str], folder: Path) -> str:
     env = {"HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1"} | os.environ
     env["XDG_CACHE_HOME"] = str(folder / "cache")
+    env["OMP_NUM_THREADS"] = "1"  # two tests run at once: threads would wait for each other
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
