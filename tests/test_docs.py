@@ -59,6 +59,7 @@ def desk(tmp_path: Path, small_tead: Path, monkeypatch: pytest.MonkeyPatch) -> P
     mead_tree.write_tree(tmp_path / "my_mead")
     beat_tree.write_tree(tmp_path / "my_beat", BEAT_TAKES)
     study = study_tree.write_tree(tmp_path / "my_study")
+    study_tree.write_sound(tmp_path / "my_speech.wav")
     study_tree.write_returned(tmp_path / "my_answers", study, tmp_path / "scratch")
     monkeypatch.chdir(tmp_path)
     return tmp_path
