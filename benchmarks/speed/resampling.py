@@ -1,6 +1,6 @@
 """Speed of intervals and tests beside SciPy's, in one run.
 
-Run: `python benchmarks/speed/statistics.py [--queries 5000] [--draws 2000]`
+Run: `python benchmarks/speed/resampling.py [--queries 5000] [--draws 2000]`
 
 The bootstrap takes 20 metrics at once; SciPy's, with its percentile method, one metric.
 Every query is a cluster of its own, as SciPy knows no others. Medians of CPU time over
