@@ -12,7 +12,7 @@ import typer
 
 from expclip.cli.bars import WorkProgress
 
-__all__ = ["TrainingProgress", "app"]
+__all__ = ["TrainingProgress", "app", "quiet_loading", "tell_training"]
 
 app = typer.Typer(help="Train models.", no_args_is_help=True)
 
@@ -118,7 +118,14 @@ def expclip(
                 overwrite=overwrite,
                 progress=progress,
             )
-    _tell(out, record, time.monotonic() - began)
+    where = "" if out == Path("out/expclip") else f" --model {out}"
+    tell_training(
+        out,
+        record,
+        time.monotonic() - began,
+        measured_on="test split",
+        following=f'expclip text2face "a smug grin" --out faces.png{where}',
+    )
 
 
 class TrainingProgress(WorkProgress):
@@ -154,14 +161,15 @@ def _build_tead(folder: Path) -> None:
     build_tead(folder, BuildPlan())
 
 
-def _tell(out: Path, record: Mapping[str, Any], seconds: float) -> None:
+def tell_training(
+    out: Path, record: Mapping[str, Any], seconds: float, *, measured_on: str, following: str
+) -> None:
     """Print what was trained, how good it is, where it lies, and what to do next."""
     print(f"{record['parameters']:,} parameters, {record['steps']:,} steps, {seconds:.0f} s")
-    print(f"kept the network of step {record['best_step']:,}; on the test split:")
+    print(f"kept the network of step {record['best_step']:,}; on the {measured_on}:")
     for name, value in record["figures"].items():
         print(f"  {name} {value:.5f}")
     for name in ("model.safetensors", "config.json", "training.json", "README.md"):
         print(f"wrote {out / name}")
     print(f"wrote {out / 'curves.svg'}, {out / 'log.jsonl'}")
-    where = "" if out == Path("out/expclip") else f" --model {out}"
-    print(f'next: expclip text2face "a smug grin" --out faces.png{where}')
+    print(f"next: {following}")

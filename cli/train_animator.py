@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from expclip.cli.train import TrainingProgress, quiet_loading
+from expclip.cli.train import TrainingProgress, quiet_loading, tell_training
 
 if TYPE_CHECKING:
     from expclip.models.speech import SpeechEncoder, SpeechPairs
@@ -104,7 +103,14 @@ def animator(
             overwrite=overwrite,
             progress=progress,
         )
-    _tell(out, record, time.monotonic() - began)
+    where = "" if out == Path("out/animator") else f" --model {out}"
+    tell_training(
+        out,
+        record,
+        time.monotonic() - began,
+        measured_on="test recordings",
+        following=f'expclip animate speech.wav --prompt "a smug grin"{where}',
+    )
 
 
 def _check_expclip(place: str) -> None:
@@ -129,16 +135,3 @@ def _read(
         return read_synthetic(encoder, clips=counts, cache=cache, progress=progress)
     read = read_built_beat if (Path(data) / "takes.parquet").is_file() else read_folder
     return read(data, encoder, cache=cache, progress=progress)
-
-
-def _tell(out: Path, record: Mapping[str, Any], seconds: float) -> None:
-    """Print what was trained, how good it is, where it lies, and what to do next."""
-    print(f"{record['parameters']:,} parameters, {record['steps']:,} steps, {seconds:.0f} s")
-    print(f"kept the network of step {record['best_step']:,}; on the test recordings:")
-    for name, value in record["figures"].items():
-        print(f"  {name} {value:.5f}")
-    for name in ("model.safetensors", "config.json", "training.json", "README.md"):
-        print(f"wrote {out / name}")
-    print(f"wrote {out / 'curves.svg'}, {out / 'log.jsonl'}")
-    where = "" if out == Path("out/animator") else f" --model {out}"
-    print(f'next: expclip animate speech.wav --prompt "a smug grin"{where}')

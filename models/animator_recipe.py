@@ -1,11 +1,10 @@
 """How the speaking face is trained, as data: its recipe, and presets."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from expclip.models.animator import AnimatorConfig
 from expclip.models.animator_losses import AnimatorLossWeights
-from expclip.models.recipe import Course, change_settings
+from expclip.models.recipe import Course, Preset
 
 __all__ = ["ANIMATOR_PRESETS", "AnimatorPreset", "AnimatorRecipe"]
 
@@ -26,25 +25,8 @@ class AnimatorRecipe(Course):
             raise ValueError(f"frames must be at least 2, got {self.frames}")
 
 
-@dataclass(frozen=True)
-class AnimatorPreset:
-    """Sizes of the network, and how it is trained."""
-
-    model: AnimatorConfig
-    recipe: AnimatorRecipe
-
-    def with_settings(self, settings: Iterable[str]) -> "AnimatorPreset":
-        """Return the preset with some fields changed.
-
-        Args:
-            settings: each NAME=VALUE; NAME is a field of the recipe, or ``losses.`` and a
-                field of the losses, or ``model.`` and a field of the model.
-
-        Raises:
-            ValueError: there is no such field, or it cannot take the value.
-        """
-        return AnimatorPreset(*change_settings(self.model, self.recipe, settings))
-
+AnimatorPreset = Preset[AnimatorConfig, AnimatorRecipe]
+"""Sizes of the network, and how it is trained."""
 
 ANIMATOR_PRESETS: dict[str, AnimatorPreset] = {
     "paper": AnimatorPreset(AnimatorConfig(), AnimatorRecipe()),

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from types import NoneType
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Any, Generic, Literal, TypeVar, get_args, get_type_hints
 
 from expclip.face.errors import DataError
 from expclip.models.augmentation import AUGMENTATIONS
@@ -131,13 +131,13 @@ class Recipe(Course):
 
 
 @dataclass(frozen=True)
-class Preset:
+class Preset(Generic[Model, Plan]):
     """Sizes of the networks, and how they are trained."""
 
-    model: ExpClipConfig
-    recipe: Recipe
+    model: Model
+    recipe: Plan
 
-    def with_settings(self, settings: Iterable[str]) -> "Preset":
+    def with_settings(self, settings: Iterable[str]) -> "Preset[Model, Plan]":
         """Return the preset with some fields changed.
 
         Args:
@@ -150,7 +150,7 @@ class Preset:
         return Preset(*change_settings(self.model, self.recipe, settings))
 
 
-PRESETS: dict[str, Preset] = {
+PRESETS: dict[str, Preset[ExpClipConfig, Recipe]] = {
     "paper": Preset(ExpClipConfig(), Recipe()),
     "small": Preset(
         ExpClipConfig(

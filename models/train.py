@@ -73,7 +73,7 @@ class _Lesson:
 def train_expclip(
     out: str | Path,
     data: str | Path,
-    preset: Preset,
+    preset: Preset[ExpClipConfig, Recipe],
     *,
     config: str | None = None,
     cache: FeatureCache | None = None,
