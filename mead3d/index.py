@@ -208,7 +208,8 @@ def index_list(path: str | os.PathLike[str], root: str | os.PathLike[str]) -> Me
 def _files(folder: Path, lead: str, found: _Found) -> Iterator[str]:
     """Yield the paths of all files below a folder, sorted, links out of the root left out."""
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        with os.scandir(folder) as listed:
+            entries = sorted(listed, key=lambda entry: entry.name)
     except OSError as error:
         found.skip(lead or ".", "unreadable", _reason(error))
         return

@@ -35,6 +35,7 @@ _ROUNDING = 2.0**-24  # of float32
 _ROWS_AT_ONCE = 256  # of float64, that a processor's cache holds
 _COLUMNS_AT_ONCE = 2048
 _PAIRS_AT_ONCE = 256
+_STRIP = 64  # rows that are turned into columns at once
 _FEW = 4  # bounds of one query that are compared one by one; more are found in a sorted row
 
 
@@ -212,8 +213,7 @@ class _Counter:
                 self._compare(side, part, starts[has] + layer, others)
         many = np.flatnonzero(number > _FEW)
         if len(many):
-            part = np.ascontiguousarray(_take(scores, many))
-            self._search(side, part, starts[many], number[many], others)
+            self._search(side, _laid_out(scores, many), starts[many], number[many], others)
 
     def _compare(self, side: int, scores: np.ndarray, bound: np.ndarray, others: slice) -> None:
         """Count for one interval a row."""
@@ -235,23 +235,24 @@ class _Counter:
         self, side: int, scores: np.ndarray, starts: np.ndarray, number: np.ndarray, others: slice
     ) -> None:
         """Count for many intervals a row."""
-        ordered = np.sort(scores, axis=1)
         width = scores.shape[1]
-        for row, (start, count) in enumerate(zip(starts, number, strict=True)):
-            bound = np.arange(start, start + count)
-            low, high = self._edges(side, bound)
-            sure = width - np.searchsorted(ordered[row], high, side="right")
-            unsure = width - np.searchsorted(ordered[row], low, side="left") - sure
-            if unsure.sum() > max(width // 8, 64):
-                self._search_exactly(side, bound, others)
-                continue
-            self.counts[side][bound, 0] += sure
-            some = np.flatnonzero(unsure)
-            if len(some):
-                within = (scores[row] >= low[some, None]) & (scores[row] <= high[some, None])
-                which, column = np.nonzero(within)
-                same_row = np.full(len(which), row)
-                self._look_again(side, scores, same_row, column, bound[some[which]], others)
+        row = np.repeat(np.arange(len(number)), number)
+        bound = np.arange(len(row)) + np.repeat(starts - np.cumsum(number) + number, number)
+        low, high = self._edges(side, bound)
+        ordered = np.sort(scores, axis=1)
+        sure = width - _number_below(ordered, row, np.nextafter(high, np.float32(np.inf)))
+        unsure = width - _number_below(ordered, row, low) - sure
+        dense = np.bincount(row, unsure, len(number)) > max(width // 8, 64)
+        for at in np.flatnonzero(dense):
+            self._search_exactly(side, starts[at] + np.arange(number[at]), others)
+        clear = ~dense[row]
+        self.counts[side][bound[clear], 0] += sure[clear]
+        some = np.flatnonzero(clear & (unsure > 0))
+        for part in _portions(len(some)):
+            here = some[part]
+            near = scores[row[here]]
+            which, column = np.nonzero((near >= low[here, None]) & (near <= high[here, None]))
+            self._look_again(side, scores, row[here[which]], column, bound[here[which]], others)
 
     def _mask_like(self, scores: np.ndarray, which: int) -> Bool[np.ndarray, "rows columns"]:
         """Return memory for a comparison, in the order of the scores."""
@@ -335,6 +336,34 @@ def _take(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
     if table.flags.c_contiguous:
         return np.asarray(table[rows])
     return np.take(table.T, rows, axis=1).T
+
+
+def _laid_out(table: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return some rows, each in one piece of memory."""
+    if table.flags.c_contiguous:
+        return np.asarray(table[rows])
+    found = np.empty((len(rows), table.shape[1]), table.dtype)
+    for part in _portions(table.shape[1], _STRIP):
+        found[:, part] = table.T[part, rows].T
+    return found
+
+
+def _number_below(
+    ordered: Float[np.ndarray, "rows columns"],
+    row: Int[np.ndarray, " edges"],
+    edge: Float[np.ndarray, " edges"],
+) -> Int[np.ndarray, " edges"]:
+    """Return how many of an edge's row are smaller: a binary search for all edges at once."""
+    width, flat = ordered.shape[1], ordered.ravel()
+    start = row * width - 1
+    found = np.zeros(len(row), np.int64)
+    step = 1 << (width.bit_length() - 1)
+    while step:
+        probe = found + step
+        smaller = flat[start + np.minimum(probe, width)] < edge
+        np.copyto(found, probe, where=smaller & (probe <= width))
+        step //= 2
+    return found
 
 
 def _count(mask: Bool[np.ndarray, "rows columns"]) -> Int[np.ndarray, " rows"]:
