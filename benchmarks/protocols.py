@@ -40,6 +40,7 @@ __all__ = [
 
 _LENGTH_SLACK_S = 0.25
 _LENGTH_SLACK = 0.05
+_REMEMBERED = 64 << 20  # numbers: 256 MiB
 
 
 @runtime_checkable
@@ -134,7 +135,8 @@ class Asked:
     """A model, asked in portions, each answer checked.
 
     What comes back is float32 and finite. A method that raises NotImplementedError, or
-    ModelError, cannot do the task: it is skipped, with what the method said.
+    ModelError, cannot do the task: it is skipped, with what the method said. A text is asked
+    once of a method: its answer is remembered, for many tasks ask the same texts.
 
     Args:
         model: any object with some of METHODS.
@@ -150,6 +152,8 @@ class Asked:
         self.model = model
         self.can = frozenset(name for name in METHODS if callable(getattr(model, name, None)))
         self._batch = batch
+        self._room = _REMEMBERED
+        self._answers: dict[str, dict[str, Float[np.ndarray, " dim"]]] = {}
         if isinstance(model, type):
             raise ModelError(f"{model.__name__} is a class: give an instance, {model.__name__}()")
         if not self.can:
@@ -169,11 +173,11 @@ class Asked:
 
     def text_to_expression(self, texts: Sequence[str]) -> Float[np.ndarray, "texts 52"]:
         """Return the faces of texts."""
-        return self._rows("text_to_expression", list(texts), len(BLENDSHAPES))
+        return self._texts("text_to_expression", texts, len(BLENDSHAPES))
 
     def encode_text(self, texts: Sequence[str]) -> Float[np.ndarray, "texts dim"]:
         """Return the embeddings of texts."""
-        return self._rows("encode_text", list(texts))
+        return self._texts("encode_text", texts)
 
     def encode_expression(
         self, weights: Float[np.ndarray, "faces 52"]
@@ -238,6 +242,25 @@ class Asked:
             return True
         kinds = {parameter.kind for parameter in known.values()}
         return "prompt" in known or inspect.Parameter.VAR_KEYWORD in kinds
+
+    def _texts(
+        self, name: str, texts: Sequence[str], width: int | None = None
+    ) -> Shaped[np.ndarray, "n d"]:
+        """Return the answers to texts; those not yet known are asked, each once.
+
+        Texts of like length go together, whatever the order of rows: little is padded, and a
+        model whose answers depend on their neighbours still answers the same.
+        """
+        known = self._answers.get(name, {})
+        new = sorted(set(texts).difference(known), key=lambda text: (len(text), text))
+        if known:
+            width = len(next(iter(known.values())))
+        rows = self._rows(name, new, width)
+        answers = known | dict(zip(new, rows, strict=True))
+        if rows.size <= self._room:
+            self._room -= rows.size
+            self._answers[name] = answers
+        return np.stack([answers[text] for text in texts]) if texts else rows
 
     def _rows(self, name: str, items: Any, width: int | None = None) -> Shaped[np.ndarray, "n d"]:
         """Return the answers to all items, asked in portions."""

@@ -126,9 +126,8 @@ def evaluate(
     own: list[Task] = [one for one in tasks or () if not isinstance(one, str)]
     chosen, skipped = collect_tasks(sources, names)
     info = _describe(model, name, batch)
-    run = _Run(
-        model, info, statistics or Statistics(), batch, Path(out) if out else None, overwrite
-    )
+    ask = _asking(model, batch)
+    run = _Run(ask, info, statistics or Statistics(), Path(out) if out else None, overwrite)
     data_of = {entry.id: entry.data for entry in CATALOGUE}
     hashed = cache(hash_inputs)
     every = [*chosen, *own]
@@ -150,10 +149,9 @@ def evaluate(
 class _Run:
     """One model, and how it is measured."""
 
-    model: object
+    ask: Callable[[Task], Asked]
     info: ModelInfo
     statistics: Statistics
-    batch: int
     out: Path | None
     overwrite: bool
 
@@ -166,9 +164,8 @@ class _Run:
         if (before := self._before(task.info)) is not None:
             return before
         began = time.monotonic()
-        subject = task.perfect() if isinstance(self.model, Perfect) else self.model
         try:
-            outcome = task.measure(Asked(subject, batch=self.batch))
+            outcome = task.measure(self.ask(task))
         except Skip as reason:
             if self.out is not None:
                 write_skipped(self.out, self.info, task.info, str(reason))
@@ -203,6 +200,18 @@ class _Run:
             return Measured(info, result.outcome(), result.metrics, path, resumed=True)
         except DataError:  # none, or changed since: measured again
             return None
+
+
+def _asking(model: object, batch: int) -> Callable[[Task], Asked]:
+    """Return whom a task asks: the model or, if that is an oracle, the one that knows its answers.
+
+    Raises:
+        ModelError: it has none of the methods.
+    """
+    if isinstance(model, Perfect):
+        return lambda task: Asked(task.perfect(), batch=batch)
+    asked = Asked(model, batch=batch)
+    return lambda task: asked
 
 
 def _describe(model: object, name: str | None, batch: int) -> ModelInfo:

@@ -174,6 +174,30 @@ def test_an_object_without_methods_is_refused_and_a_class_too() -> None:
         Asked(Constant)
 
 
+def test_a_text_is_asked_once_of_a_method_whatever_task_asks_it_and_like_lengths_together() -> None:
+    heard: list[str] = []
+
+    def told(texts: list[str]) -> np.ndarray:
+        heard.extend(texts)
+        return np.array([[len(text), ord(text[0])] + [0.0] * 50 for text in texts])
+
+    asked = Asked(Faces(told), batch=2)
+    first = asked.text_to_expression(["ccc", "a", "bb", "a"])
+    again = asked.text_to_expression(["bb", "dddd", "ccc"])
+    assert heard == ["a", "bb", "ccc", "dddd"]
+    assert first[:, 0].tolist() == [3, 1, 2, 1]
+    assert again[:, 1].tolist() == [ord("b"), ord("d"), ord("c")]
+    assert asked.text_to_expression([]).shape == (0, 52)
+
+
+def test_all_tasks_of_a_run_share_the_answers_to_texts() -> None:
+    heard: list[str] = []
+    model = Faces(lambda texts: heard.extend(texts) or faces(texts))
+    model.sha256 = "0" * 64  # else it is told apart by its answers to other texts
+    evaluate(model, ["tead/t2e-*"], data=SMOKE, statistics=FEW)
+    assert len(heard) == len(set(heard)) > 0
+
+
 @pytest.mark.parametrize(("frames", "fps", "told"), [(30, 15.0, "2.00 s, for 1.00 s"),
                                                      (15, None, "fps is None")])  # fmt: skip
 def test_motion_must_last_as_long_as_the_speech(frames: int, fps: float, told: str) -> None:
