@@ -27,6 +27,7 @@ __all__ = ["RunFolder", "RunState", "make_accelerator"]
 _WORK = ".expclip"
 _PLAN = "plan.json"
 _STATE = "state.safetensors"
+_LOCK = "lock"
 _LOG = "log.jsonl"
 _RESULT = "training.json"
 
@@ -63,7 +64,7 @@ class RunFolder:
     Args:
         folder: made if it is not there.
         plan: what decides the result, as JSON holds it.
-        overwrite: what another plan has left is removed.
+        overwrite: what another plan has left is removed when the run begins.
 
     Raises:
         DataError: the folder holds something else, or cannot be written.
@@ -74,16 +75,13 @@ class RunFolder:
         self._work = folder / _WORK
         self.plan = json.loads(json.dumps(plan))
         before = read_record(self._work / _PLAN) or read_record(folder / _RESULT).get("plan", {})
-        if before and before != self.plan:
-            if not overwrite:
-                raise DataError(
-                    f"{folder}: holds a run with {describe_difference(before, self.plan)}: "
-                    "choose another folder, or replace it with --overwrite"
-                )
-            shutil.rmtree(self._work, ignore_errors=True)
-            for name in (_LOG, _RESULT):
-                (folder / name).unlink(missing_ok=True)
-        elif not before and not overwrite and folder.is_dir() and any(folder.iterdir()):
+        self._stale = bool(before) and before != self.plan
+        if self._stale and not overwrite:
+            raise DataError(
+                f"{folder}: holds a run with {describe_difference(before, self.plan)}: "
+                "choose another folder, or replace it with --overwrite"
+            )
+        if not before and not overwrite and folder.is_dir() and any(folder.iterdir()):
             raise DataError(f"{folder}: not empty, and no run of expclip: choose another folder")
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +92,7 @@ class RunFolder:
     def result(self) -> dict[str, Any]:
         """The record of a finished run of this plan; empty if it is not finished."""
         done = (self.folder / "model.safetensors").is_file() and not self._work.is_dir()
-        return read_record(self.folder / _RESULT) if done else {}
+        return read_record(self.folder / _RESULT) if done and not self._stale else {}
 
     @contextmanager
     def begin(self, *, first: bool = True) -> Iterator[None]:
@@ -107,10 +105,19 @@ class RunFolder:
             DataError: another run is at work here.
         """
         self._work.mkdir(exist_ok=True)
-        with lock_folder(self._work / "lock", self.folder) if first else nullcontext():
+        with lock_folder(self._work / _LOCK, self.folder) if first else nullcontext():
+            if first and self._stale:
+                self._clear()
             with write_atomically(self._work / _PLAN) as temporary:
                 temporary.write_text(json.dumps(self.plan, indent=2) + "\n", "utf-8")
             yield
+
+    def _clear(self) -> None:
+        """Remove what another plan has left; the lock is held."""
+        left = [path for path in self._work.iterdir() if path.name != _LOCK]
+        for path in (*left, self.folder / _LOG, self.folder / _RESULT):
+            path.unlink(missing_ok=True)
+        self._stale = False
 
     def end(self) -> None:
         """Remove what only a run that goes on needs."""

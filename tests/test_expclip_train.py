@@ -159,13 +159,21 @@ def test_another_recipe_needs_another_folder(assets: Assets, tmp_path: Path) -> 
         train(tmp_path / "letters", assets)
 
 
-def test_a_second_run_at_the_same_time_is_refused(assets: Assets, tmp_path: Path) -> None:
+def test_a_second_run_at_the_same_time_is_refused_and_removes_nothing(
+    assets: Assets, tmp_path: Path
+) -> None:
     fcntl = pytest.importorskip("fcntl")
-    (tmp_path / "run" / ".expclip").mkdir(parents=True)
-    with (tmp_path / "run" / ".expclip" / "lock").open("w") as lock:
+    work = tmp_path / "run" / ".expclip"
+    work.mkdir(parents=True)
+    for name, content in (("plan.json", '{"steps": 3}'), ("state.safetensors", "the other's")):
+        (work / name).write_text(content)
+    with (work / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(DataError, match="run: in use by another run"):
             train(tmp_path / "run", assets, overwrite=True)
+    assert (work / "state.safetensors").read_text() == "the other's"
+    assert train(tmp_path / "run", assets, "steps=1", overwrite=True)["steps"] == 1
+    assert not work.exists()
 
 
 def test_a_broken_state_is_told_in_one_line(assets: Assets, tmp_path: Path) -> None:
