@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from expclip.benchmarks.board.hub import PublishedResults
+    from expclip.benchmarks.results.compare import Difference
     from expclip.benchmarks.tasks import Task
 
 __all__ = ["COMMANDS"]
 
 _SHOWN = 5
+_DIGITS, _ROUNDING, _LEAST_P = 9, 1e-12, 0.0001
 _RESULTS = Path("out/results")
 
 
@@ -31,17 +34,9 @@ def compare(
     from expclip.benchmarks.results.compare import compare as compare_results
 
     found = compare_results(first, second)
-    print(f"{found.a} - {found.b}\n")
-    print("| task | metric | " + " | ".join((found.a, found.b)) + " | difference | p (Holm) |")
-    print("|---|---|---|---|---|---|")
-    for one in found.differences:
-        if not (one.main or every):
-            continue
-        p = one.p if one.p_holm is None else one.p_holm
-        print(
-            f"| {one.task} | {one.metric} | {one.a:.4f} | {one.b:.4f} "
-            f"| {one.value:+.4f} ({one.low:+.4f} to {one.high:+.4f}) | {p:.4f} |"
-        )
+    print(f"a: {found.a}\nb: {found.b}\n")
+    for line in _tell_differences([one for one in found.differences if one.main or every]):
+        print(line)
     if found.alone:
         print(f"\nof one model only: {', '.join(found.alone)}")
     print(f"\nnext: expclip bench verify {shlex.quote(str(first))}")
@@ -158,6 +153,50 @@ def publish_tasks(
         endpoint=endpoint,
     )
     _tell_sent(found, dry_run)
+
+
+def _tell_differences(shown: Sequence[Difference]) -> Iterator[str]:
+    """Yield a table, without the columns in which nothing stands, and what it tells."""
+    level = " or ".join(f"{level:.0%}" for level in sorted({one.level for one in shown}))
+    told = "task", "metric", "better", "a", "b", f"a - b [{level}]"
+    heads = *told, "p", "p (Holm)", "p (McNemar)", "detectable"
+    cells = zip(heads, *map(_difference_cells, shown), strict=True)
+    columns = [column for column in cells if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    head, *lines = zip(*columns, strict=True)
+    for line in (head, ["-" * width for width in widths], *lines):
+        texts = [text.ljust(width) for text, width in zip(line[:3], widths[:3], strict=True)]
+        texts += [text.rjust(width) for text, width in zip(line[3:], widths[3:], strict=True)]
+        yield f"| {' | '.join(texts)} |"
+    yield ""
+    yield "p: paired sign flips over clusters. Holm: adjusted for all tasks compared."
+    if any(one.p_mcnemar is not None for one in shown):
+        yield "McNemar: exact, where each query is right or wrong, and a cluster of its own."
+    yield "detectable: a difference that as many queries would show four times in five."
+
+
+def _difference_cells(one: Difference) -> tuple[str, ...]:
+    """Return the cells of a row; digits as far as the interval is sure, and one more."""
+    sure = next((x for x in (one.high - one.low, abs(one.value)) if x > _ROUNDING), 0.01)
+    digits = max(0, min(_DIGITS, 2 - math.floor(math.log10(sure))))
+    ends = f"[{one.low:+.{digits}f}, {one.high:+.{digits}f}]"
+    varies = one.detectable is not None and one.detectable > _ROUNDING
+    return (
+        one.task,
+        one.metric,
+        {True: "higher", False: "lower", None: ""}[one.higher_is_better],
+        f"{one.a:.{digits}f}",
+        f"{one.b:.{digits}f}",
+        f"{one.value:+.{digits}f} {ends}",
+        *(_p_cell(p) for p in (one.p, one.p_holm, one.p_mcnemar)),
+        f"{one.detectable:.{digits}f}" if varies else "",
+    )
+
+
+def _p_cell(p: float | None) -> str:
+    if p is None:
+        return ""
+    return f"{p:.4f}" if p >= _LEAST_P else f"<{_LEAST_P}"
 
 
 def _tell_sent(found: PublishedResults, dry_run: bool) -> None:

@@ -70,12 +70,14 @@ def table_of(board: Board, task: str) -> Table:
 
 def test_models_are_ranked_as_far_as_is_sure_and_oracles_are_not(board: Board) -> None:
     rows = table_of(board, "tead/t2e-class").rows
-    assert [(row.result.model.name, row.rank, row.tied, row.leads) for row in rows[:5]] == [
-        ("perfect", "", False, False),
-        ("good", "1", False, True),
-        ("twin-a", "2-3", True, False),
-        ("twin-b", "2-3", True, False),
-        (HOSTILE[0], "4", False, False),
+    assert [
+        (row.result.model.name, row.rank, row.group, row.tied, row.leads) for row in rows[:5]
+    ] == [
+        ("perfect", "", "", False, False),
+        ("good", "1", "a", False, True),
+        ("twin-a", "2-3", "b", True, False),
+        ("twin-b", "2-3", "b", True, False),
+        (HOSTILE[0], "4", "c", False, False),
     ]
 
 
@@ -95,14 +97,40 @@ def test_models_that_the_queries_do_not_separate_share_their_places(tmp_path: Pa
         found = replace(one, values=values)
         write_result(tmp_path, ModelInfo(name), RETRIEVAL, found, statistics=FAST)
     (table,) = read_board(tmp_path).tables
-    assert {row.ranks for row in table.rows} == {(1, 2)}
+    assert {(row.ranks, row.group) for row in table.rows} == {((1, 2), "a")}
+
+
+def test_letters_stand_beside_the_places_in_both_tables(board: Board) -> None:
+    markdown, page = build_markdown(board), build_page(board)
+    assert "| place | group | model | R@1 [95%] |" in markdown
+    assert "| 1 | a | **good** | 0.600 [" in markdown
+    assert "| 2-3 = | b | twin-a | 0.500 [" in markdown
+    assert "<td>2-3 =</td><td>b</td>\n" in page
+    assert "<th>place</th><th>group</th><th>model</th>" in page
+    for shown in (markdown, page):
+        assert "not separated by paired" in " ".join(shown.split())
+
+
+def test_letters_join_neighbours_that_the_queries_do_not_tell_apart(tmp_path: Path) -> None:
+    """Neighbours differ in 5 queries, which separates none; the ends differ in 10."""
+    for name, wrong in (("worst", 10), ("middle", 5), ("best", 0)):
+        one = outcome(0.5)
+        hits = np.concatenate([np.zeros(wrong), np.ones(40 - wrong)])
+        own = tuple(map(str, range(40)))
+        found = replace(one, clusters=own, values={"R@1": hits})
+        write_result(tmp_path, ModelInfo(name), RETRIEVAL, found, statistics=FAST)
+    # exact p of 5 of 5 is 2 / 2^5 = 0.0625, of 10 of 10 it is 2 / 2^10, adjusted 6 / 2^10
+    (table,) = read_board(tmp_path).tables
+    assert [(row.result.model.name, row.group) for row in table.rows] == [
+        ("best", "a"), ("middle", "ab"), ("worst", "b"),
+    ]  # fmt: skip
 
 
 def test_an_unranked_task_has_no_places(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(tmp_path, name, 0.5, replace(RETRIEVAL, ranked=False))
     board = read_board(tmp_path)
-    assert {row.rank for row in board.tables[0].rows} == {""}
+    assert {(row.rank, row.group) for row in board.tables[0].rows} == {("", "")}
     assert "printed only, not ranked" in build_markdown(board)
     assert "printed only, not ranked" in build_page(board)
 
@@ -145,7 +173,7 @@ def test_a_broken_file_is_left_out_and_told(tmp_path: Path) -> None:
 def test_chance_and_the_skipped_are_shown(board: Board) -> None:
     assert table_of(board, "tead/t2e-class").references == {"chance": 0.1}
     markdown, page = build_markdown(board), build_page(board)
-    assert "|  | *chance* | 0.100 |" in markdown
+    assert "|  |  | *chance* | 0.100 |" in markdown
     assert "<td>chance</td><td>0.100</td>" in page
     assert "no reconstruct &lt;b&gt;\\| at all" in markdown
     assert "no reconstruct &lt;b&gt;| at all" in page
@@ -164,8 +192,8 @@ def test_markdown_of_strangers_stays_a_cell(board: Board) -> None:
     for line in markdown.splitlines():
         if line.startswith("| ") and "evil" in line:
             cells = re.split(r"(?<!\\)\|", line)
-            assert "http&#58;//evil" in cells[2] and "&#64;team" in cells[2]
-            assert "www&#46;evil" in cells[2] and "\\[x\\](" in cells[2]
+            assert "http&#58;//evil" in cells[3] and "&#64;team" in cells[3]
+            assert "www&#46;evil" in cells[3] and "\\[x\\](" in cells[3]
             break
     else:
         pytest.fail("the stranger is not there")

@@ -17,6 +17,7 @@ import pytest
 from bench_results import FAST, RECONSTRUCTION, RETRIEVAL, outcome, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from expclip.benchmarks.outcome import Outcome
 from expclip.benchmarks.results.compare import compare
@@ -33,6 +34,7 @@ from expclip.benchmarks.results.record import (
 )
 from expclip.benchmarks.results.sidecar import pack_outcome, parse_outcome
 from expclip.benchmarks.results.verification import verify
+from expclip.cli.bench import app
 from expclip.face.errors import DataError
 
 MAKERS = "evil\u202emodel", "two\nlines", "", " ", "\x1b[31m", "m" * 201
@@ -366,8 +368,71 @@ def test_a_constant_gap_is_found_with_its_sign_and_certainty(tmp_path: Path) -> 
     assert (main.value, main.low, main.high) == pytest.approx((0.1, 0.1, 0.1))
     assert main.p == main.p_holm == pytest.approx(1e-4) and main.queries == 40
     assert main.detectable == pytest.approx(0, abs=1e-9)
-    assert other.p_holm is None
+    assert other.p_holm is None and main.p_mcnemar is None
+    assert (main.higher_is_better, other.higher_is_better, main.level) == (True, None, 0.95)
     assert compare(b.path, a.path).differences[0].value == pytest.approx(-0.1)
+
+
+def right_or_wrong(hits: str, clusters: str, weights: tuple[float, ...] = (1.0,) * 10) -> Outcome:
+    """Return a query for each 0 or 1, with an error that is 0 everywhere."""
+    values = np.array([float(hit) for hit in hits])
+    keys = tuple(f"text {number:02}" for number in range(len(hits)))
+    found = {"R@1": values, "error": 0 * values, "MRR": (1 + values) / 2}
+    return Outcome(keys, tuple(clusters), np.array(weights), found, {})
+
+
+def p_mcnemar(folder: Path, *more: Any) -> dict[str, float | None]:
+    paths = [
+        write_result(
+            folder, ModelInfo(name), RETRIEVAL, right_or_wrong(hits, *more), statistics=FAST
+        ).path
+        for name, hits in (("a", "1000000110"), ("b", "0111111110"))
+    ]
+    return {one.metric: one.p_mcnemar for one in compare(*paths).differences}
+
+
+def test_mcnemar_is_told_where_queries_are_right_or_wrong_and_stand_alone(tmp_path: Path) -> None:
+    # one query that a alone has right, six that b alone has
+    assert p_mcnemar(tmp_path, "abcdefghij") == {
+        "R@1": pytest.approx(2 * (1 + 7) / 2**7), "MRR": None, "error": None,
+    }  # fmt: skip
+    assert set(p_mcnemar(tmp_path, "aacdefghij").values()) == {None}
+    uneven = (2.0, *[1.0] * 9)
+    assert set(p_mcnemar(tmp_path, "abcdefghij", uneven).values()) == {None}
+
+
+def test_a_comparison_is_printed_so_that_it_can_be_read(tmp_path: Path) -> None:
+    p_mcnemar(tmp_path, "abcdefghij")
+    for name, mean in (("a", 0.06), ("b", 0.02)):
+        write(tmp_path, name, mean, RECONSTRUCTION)
+    folders = [str(tmp_path / name) for name in ("a", "b")]
+    done = CliRunner().invoke(app, ["compare", *folders])
+    lines = done.output.splitlines()
+    assert lines[:2] == ["a: a", "b: b"] and done.output.isascii()
+    table = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")
+    ]
+    assert table[0] == [
+        "task", "metric", "better", "a", "b", "a - b [95%]", "p", "p (Holm)", "p (McNemar)",
+        "detectable",
+    ]  # fmt: skip
+    error, hits = table[2:]
+    assert error == [
+        "tead/reconstruction", "mse", "lower", "0.0600", "0.0200", "+0.0400 [+0.0400, +0.0400]",
+        "0.0001", "0.0002", "", "",
+    ]  # fmt: skip
+    assert hits[:5] == ["tead/t2e-class", "R@1", "higher", "0.300", "0.800"]
+    assert hits[5].startswith("-0.500 [-0.") and hits[6:9] == ["0.1250", "0.1250", "0.1250"]
+    assert len({len(line) for line in lines if line.startswith("|")}) == 1
+    assert "McNemar: exact" in done.output and "mae" not in done.output
+    every = CliRunner().invoke(app, ["compare", "--all", *folders]).output
+    assert "| MRR " in every and "| error " in every
+
+
+def test_no_column_stands_empty(tmp_path: Path) -> None:
+    paths = [str(write(tmp_path, name, 0.5).path) for name in ("a", "b")]
+    output = CliRunner().invoke(app, ["compare", *paths]).output
+    assert "McNemar" not in output and "p (Holm)" in output and "| detectable" not in output
 
 
 def test_equal_models_differ_by_nothing(tmp_path: Path) -> None:
@@ -396,6 +461,7 @@ def test_folders_are_compared_in_what_both_have_with_holm_over_tasks(tmp_path: P
     [
         ({"version": 2}, "version of tead/t2e-class is 1 there, 2 here"),
         ({"data_sha256": "c" * 64}, "data of tead/t2e-class is 'aaaaaaaaaaaa' there"),
+        ({"higher_is_better": False}, "higher_is_better of tead/t2e-class is True there"),
         ({"id": "tead/other"}, "no task in common"),
     ],
 )

@@ -9,15 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from expclip.benchmarks.metrics.groups import group_letters, separate_models
 from expclip.benchmarks.metrics.statistics import (
     bca_interval,
     benjamini_hochberg,
     cluster_bootstrap,
     holm,
     interval,
+    mcnemar_test,
     minimum_detectable_effect,
     rank_intervals,
+    sign_flip_pairs,
     sign_flip_test,
+    sign_flip_tests,
     weighted_mean,
 )
 
@@ -144,6 +148,23 @@ def test_the_p_value_is_that_of_scipys_permutation_test() -> None:
     assert found == sign_flip_test(a[::-1], b[::-1], np.ones(45), range(44, -1, -1))
 
 
+@pytest.mark.parametrize("count", [12, 120])
+def test_many_tests_at_once_are_the_tests_one_by_one(count: int) -> None:
+    _, weights, clusters = queries(count)
+    rng = np.random.default_rng(4)
+    values = rng.random((count, 1)) + 0.2 * rng.random((count, 5))
+    values[:, 4] = values[:, 3]
+    values[3:, 2] = values[3:, 1]  # in one cluster only they differ
+    one_by_one = np.array([
+        [sign_flip_test(a, b, weights, clusters) for b in values.T] for a in values.T
+    ])  # fmt: skip
+    pairs = sign_flip_pairs(values, weights, clusters)
+    assert pairs == pytest.approx(one_by_one, abs=1e-12)
+    assert (pairs[3, 4], pairs[1, 2], pairs[2, 2]) == (1, 1, 1)
+    gaps = values[:, :1] - values
+    assert sign_flip_tests(gaps, weights, clusters) == pytest.approx(pairs[0], abs=1e-12)
+
+
 def test_p_values_of_equal_models_are_uniform() -> None:
     rng = np.random.default_rng(9)
     ps = []
@@ -160,6 +181,109 @@ def test_many_tests_are_adjusted_as_by_hand() -> None:
     assert benjamini_hochberg(ps) == pytest.approx(stats.false_discovery_control(ps))
     assert holm([0.9, 0.8]).tolist() == [1, 1]
     assert holm([]).tolist() == benjamini_hochberg([]).tolist() == []
+
+
+def test_mcnemar_counts_the_queries_that_one_alone_has_right() -> None:
+    # 1 of 7 against 6 of 7: both tails of C(7, 0) + C(7, 1) of 2^7
+    a = np.array([1.0] + [0.0] * 6 + [1.0, 1.0, 0.0])
+    b = np.array([0.0] + [1.0] * 6 + [1.0, 1.0, 0.0])
+    assert mcnemar_test(a, b) == mcnemar_test(b, a) == pytest.approx(2 * (1 + 7) / 2**7)
+    assert mcnemar_test(a, a) == 1
+    assert mcnemar_test(np.array([1, 0]), np.array([0, 1])) == 1  # both tails hold the middle
+    assert mcnemar_test(np.array([True]), np.array([False])) == 1
+
+
+@given(st.integers(0, 400), st.integers(0, 400))
+def test_mcnemar_is_scipys_binomial_test_on_the_discordant(won: int, lost: int) -> None:
+    a = np.repeat([1.0, 0.0, 1.0], [won, lost, 1])
+    b = np.repeat([0.0, 1.0, 1.0], [won, lost, 1])
+    expected = stats.binomtest(won, won + lost).pvalue if won + lost else 1.0
+    assert mcnemar_test(a, b) == pytest.approx(expected, rel=1e-9)
+
+
+def test_mcnemar_is_the_sign_flip_test_of_queries_right_or_wrong() -> None:
+    a, b = np.array([[1.0] * 7 + [0, 0, 1], [0.0] * 5 + [1, 1, 1, 0, 0]])
+    assert mcnemar_test(a, b) == pytest.approx(sign_flip_test(a, b, np.ones(10), range(10)))
+
+
+def matrix(count: int, pairs: list[tuple[int, int]]) -> np.ndarray:
+    """Return which pairs are separated, both ways."""
+    found = np.zeros((count, count), bool)
+    for one, other in pairs:
+        found[one, other] = found[other, one] = True
+    return found
+
+
+@pytest.mark.parametrize(
+    ("separated", "letters"),
+    [
+        ([(0, 1), (0, 2)], ("a", "b", "b")),  # one better than two equal
+        ([(0, 2)], ("a", "ab", "b")),  # the chain
+        ([], ("a", "a", "a")),
+        ([(0, 1), (0, 2), (1, 2)], ("a", "b", "c")),
+        ([(0, 1)], ("a", "b", "ab")),  # the worst is measured too coarsely to tell
+    ],
+)
+def test_models_not_told_apart_share_a_letter(
+    separated: list[tuple[int, int]], letters: tuple[str, ...]
+) -> None:
+    found = matrix(3, separated)
+    assert group_letters(found, [0, 1, 2]) == letters
+    for order in itertools.permutations(range(3)):  # in whatever order the models are given
+        places = [order.index(model) for model in range(3)]
+        shuffled = group_letters(found[np.ix_(order, order)], places)
+        assert tuple(shuffled[place] for place in places) == letters
+
+
+def test_a_letter_that_no_pair_needs_is_dropped() -> None:
+    # 0-1-2 are all together, and each pair of them is with a fourth model too
+    together = [(0, 1), (0, 2), (1, 2), (3, 0), (3, 1), (4, 0), (4, 2), (5, 1), (5, 2)]
+    separated = ~matrix(6, together) & ~np.eye(6, dtype=bool)
+    letters = group_letters(separated, range(6))
+    assert letters == ("ab", "ac", "bc", "a", "b", "c")
+
+
+def test_letters_of_one_model_of_none_and_of_very_many() -> None:
+    assert group_letters(np.zeros((1, 1), bool), [0]) == ("a",)
+    assert group_letters(np.zeros((0, 0), bool), []) == ()
+    apart = group_letters(~np.eye(703, dtype=bool), range(703))
+    assert (apart[0], apart[25], apart[26], apart[27]) == ("a", "z", "aa", "ab")
+    assert (apart[701], apart[702]) == ("zz", "aaa")
+    chain = np.abs(np.subtract.outer(np.arange(28), np.arange(28))) > 1
+    assert group_letters(chain, range(28))[26:] == ("z aa", "aa")
+
+
+@given(st.data())
+def test_two_models_share_a_letter_if_and_only_if_they_are_not_separated(
+    data: st.DataObject,
+) -> None:
+    count = data.draw(st.integers(1, 9))
+    pairs = list(itertools.combinations(range(count), 2))
+    separated = matrix(count, data.draw(st.lists(st.sampled_from(pairs)) if pairs else st.just([])))
+    order = data.draw(st.permutations(range(count)))
+    letters = group_letters(separated, order)
+    assert all(letters) and letters[order[0]].startswith("a")
+    for one, other in pairs:
+        assert bool(set(letters[one]) & set(letters[other])) == (not separated[one, other])
+    assert group_letters(separated[np.ix_(order, order)], range(count)) == tuple(
+        letters[model] for model in order
+    )
+    for letter in set("".join(letters)):  # no model could join
+        group = [model for model in range(count) if letter in letters[model]]
+        assert all(separated[model, group].any() for model in set(range(count)) - set(group))
+
+
+def test_models_are_separated_as_far_as_all_pairs_adjusted_allow() -> None:
+    _, weights, clusters = queries()
+    rng = np.random.default_rng(5)
+    values = rng.random((120, 1)) + 0.1 * rng.random((120, 3))
+    values[:, 2] -= 0.3
+    separated = separate_models(values, weights, clusters)
+    ps = sign_flip_pairs(values, weights, clusters)[[0, 0, 1], [1, 2, 2]]
+    assert (separated[[0, 0, 1], [1, 2, 2]] == (benjamini_hochberg(ps) <= 0.05)).all()
+    assert group_letters(separated, [0, 1, 2]) == ("a", "a", "b")
+    # of two clusters no sign-flip test can separate anything
+    assert not separate_models(values, weights, ["x", "y"] * 60).any()
 
 
 def test_ranks_have_intervals() -> None:
@@ -202,7 +326,16 @@ def test_the_smallest_effect_that_can_be_found() -> None:
         (lambda: cluster_bootstrap(np.ones((2, 1)), np.ones(2), [1]), "1 clusters, expected 2"),
         (lambda: cluster_bootstrap(np.ones((2, 1)), np.ones(2), [1, 2], draws=0), "draws"),
         (lambda: sign_flip_test(np.ones(2), np.ones(3), np.ones(2), [1, 2]), "expected pairs"),
+        (lambda: sign_flip_test(np.ones(2), np.ones(2), np.ones(2), [1, 2], draws=0), "0 draws"),
         (lambda: holm([1.5]), "p-values must be"),
+        (lambda: mcnemar_test(np.array([0.5]), np.ones(1)), "neither 0 nor 1"),
+        (lambda: mcnemar_test(np.array([np.nan]), np.ones(1)), "neither 0 nor 1"),
+        (lambda: mcnemar_test(np.ones(2), np.ones(3)), "expected pairs"),
+        (lambda: mcnemar_test(np.ones(0), np.ones(0)), "expected pairs"),
+        (lambda: group_letters(np.zeros((2, 3), bool), [0, 1]), "expected bool, square"),
+        (lambda: group_letters(np.zeros((2, 2)), [0, 1]), "expected bool, square"),
+        (lambda: group_letters(np.ones((2, 2), bool), [0, 1]), "symmetric"),
+        (lambda: group_letters(np.zeros((2, 2), bool), [0, 0]), "each of 2 models once"),
     ],
 )
 def test_wrong_arguments_are_refused(call: object, message: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from expclip.benchmarks.metrics.groups import group_letters, separate_models
 from expclip.benchmarks.metrics.statistics import cluster_bootstrap, rank_intervals
 from expclip.benchmarks.outcome import Outcome, TaskInfo
 from expclip.benchmarks.results.record import Metric, Result, Skipped, find_results
@@ -47,11 +48,13 @@ class Row:
         result: what it got.
         ranks: the best and worst that the draws leave open; None where nothing is ranked.
         tied: another model has the very same main number.
+        group: letters; models that share one are not separated. "" where nothing is ranked.
     """
 
     result: Result
     ranks: tuple[int, int] | None
     tied: bool
+    group: str
 
     @property
     def rank(self) -> str:
@@ -201,29 +204,38 @@ def _asked(result: Result, outcome: Outcome) -> tuple[object, ...]:
 
 
 def _rank(pairs: Sequence[tuple[Result, Outcome]]) -> tuple[Row, ...]:
-    """Return rows in order, with the ranks that shared bootstrap draws leave open."""
+    """Return rows in order, with the ranks and the groups that the queries leave open."""
     task = pairs[0][0].task
-    ranked = [pair for pair in pairs if pair[0].model.role != "oracle" and task.ranked]
-    ranks: dict[str, tuple[int, int]] = {}
-    if ranked:
-        values = np.stack([outcome.values[task.main] for _, outcome in ranked], axis=1)
-        first, plan = ranked[0][1], ranked[0][0].statistics
-        draws = cluster_bootstrap(
-            values, first.weights, first.clusters, draws=min(plan.draws, _DRAWS), seed=plan.seed
-        )
-        names = [result.model.name for result, _ in ranked]
-        columns = dict(zip(names, draws.T, strict=True))
-        ranks = rank_intervals(columns, level=plan.level, higher_is_better=task.higher_is_better)
-    counts = Counter(result.main.value for result, _ in ranked)
     sign = -1 if task.higher_is_better else 1
 
-    def order(result: Result) -> tuple[bool, float, str]:
-        return result.model.role != "oracle", sign * result.main.value, result.model.name
+    def order(pair: tuple[Result, Outcome]) -> tuple[bool, float, str]:
+        model = pair[0].model
+        return model.role != "oracle", sign * pair[0].main.value, model.name
 
+    pairs = sorted(pairs, key=order)
+    ranked = [pair for pair in pairs if pair[0].model.role != "oracle" and task.ranked]
+    ranks, groups = _compare(ranked) if ranked else ({}, {})
+    counts = Counter(result.main.value for result, _ in ranked)
     return tuple(
-        Row(result, ranks.get(result.model.name), counts[result.main.value] > 1)
-        for result in sorted((result for result, _ in pairs), key=order)
+        Row(result, ranks.get(name), counts[result.main.value] > 1, groups.get(name, ""))
+        for result, name in ((result, result.model.name) for result, _ in pairs)
     )
+
+
+def _compare(
+    pairs: Sequence[tuple[Result, Outcome]],
+) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
+    """Return the ranks of models that stand best first, from shared draws, and their letters."""
+    (result, outcome), task = pairs[0], pairs[0][0].task
+    names = [result.model.name for result, _ in pairs]
+    values = np.stack([outcome.values[task.main] for _, outcome in pairs], axis=1)
+    asked, plan = (outcome.weights, outcome.clusters), result.statistics
+    draws = cluster_bootstrap(values, *asked, draws=min(plan.draws, _DRAWS), seed=plan.seed)
+    columns = dict(zip(names, draws.T, strict=True))
+    ranks = rank_intervals(columns, level=plan.level, higher_is_better=task.higher_is_better)
+    separated = separate_models(values, *asked, level=plan.level)
+    letters = group_letters(separated, range(len(names)))
+    return ranks, dict(zip(names, letters, strict=True))
 
 
 def _shared(

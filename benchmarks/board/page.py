@@ -48,8 +48,10 @@ td small { color: var(--soft); }
 tr.leads td { background: var(--faint); } tr.leads .name { font-weight: 650; }
 td.leads { background: var(--faint); font-weight: 650; }
 tr.aside td { color: var(--soft); font-style: italic; }
-.overview td, .overview th { padding: 5px 12px; }
-.overview td:first-child, .overview th:first-child { padding-left: 0; }
+.wide td:first-child, .wide th:first-child { padding-left: 8px; }
+.overview td, .overview th { padding: 5px 8px; }
+.overview td:first-child, .overview th:first-child { position: sticky; left: 0; padding-left: 0;
+  background: var(--card); }
 .role { margin-left: 6px; padding: 0 6px; border-radius: 8px; border: 1px solid var(--line);
   color: var(--soft); font-size: 11px; font-weight: 400; }
 .warning { padding: 8px 12px; border-left: 4px solid var(--warm); margin: 0 0 14px; }
@@ -96,8 +98,10 @@ def _header(board: Board, title: str) -> Iterator[str]:
     yield f"<p>{_count(len(board.models), 'model')}, {_count(len(board.tables), 'task')}."
     yield "Means over queries, with intervals from a bootstrap of whole clusters (texts, clips,"
     yield "actors). A place of 2-4 says that the data leave 2, 3 and 4 open; shaded: no model is"
-    yield "surely better; “=”: the same number as another. Oracles know the answers; they and"
-    yield "chance are not ranked.</p></header>"
+    yield "surely better; “=”: the same number as another. Models that share a letter under"
+    yield "“group” are not separated by paired sign-flip tests of all pairs, adjusted by"
+    yield "Benjamini-Hochberg. Oracles know the answers; they and chance are not ranked.</p>"
+    yield "</header>"
 
 
 def _overview(board: Board) -> Iterator[str]:
@@ -147,14 +151,15 @@ def _section(table: Table) -> Iterator[str]:
 
 def _numbers(table: Table) -> Iterator[str]:
     main, *more = table.metrics
-    yield '<div class="wide"><table><thead><tr><th>place</th><th>model</th>'
+    yield '<div class="wide"><table><thead><tr><th>place</th><th>group</th><th>model</th>'
     yield f"<th>{_plain(main)} [{table.level:.0%}]</th>"
     yield "".join(f'<th class="number">{_plain(name)}</th>' for name in more)
     yield "</tr></thead><tbody>"
     for row in table.rows:
         metrics = row.result.metrics
         yield '<tr class="leads">' if row.leads else "<tr>"
-        yield f'<td>{_rank(row)}</td><td class="name">{_model(row)}</td>'
+        yield f"<td>{_rank(row)}</td><td>{row.group}</td>"
+        yield f'<td class="name">{_model(row)}</td>'
         yield f"<td>{format_metric(row.result.main)}</td>"
         cells = (
             f'title="{format_metric(metrics[name])}">{format_number(metrics[name].value)}'
@@ -165,7 +170,7 @@ def _numbers(table: Table) -> Iterator[str]:
         yield "".join(f'<td class="number" {cell}</td>' for cell in cells)
         yield "</tr>"
     for name, value in table.references.items():
-        yield f'<tr class="aside"><td></td><td>{name}</td><td>{format_number(value)}</td>'
+        yield f'<tr class="aside"><td></td><td></td><td>{name}</td><td>{format_number(value)}</td>'
         yield "<td></td>" * len(more) + "</tr>"
     yield "</tbody></table></div>"
 

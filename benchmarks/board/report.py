@@ -28,7 +28,9 @@ _SHOWN_SKIPS = 40
 _EXPLAINED = """\
 Means over queries, with intervals from a bootstrap of whole clusters (texts, clips, actors).
 A place of 2-4 says that the data leave 2, 3 and 4 open; **bold**: no model is surely better;
-"=": the same number. Oracles know the answers; they and chance are not ranked."""
+"=": the same number. Models that share a letter under "group" are not separated by paired
+sign-flip tests of all pairs, adjusted by Benjamini-Hochberg. Oracles know the answers; they
+and chance are not ranked."""
 _PAPER = """\
 Mean squared error of faces given again. **The paper's rows are of other data**: its TEAD was
 never released, and it does not say how its error is summed. They do not compete."""
@@ -110,15 +112,14 @@ def _table(table: Table) -> Iterator[str]:
     yield f"![{_escape(task.title)}](plots/{table.slug}.svg)"
     yield ""
     more = table.metrics[1 : 1 + _MORE_METRICS]
-    yield from _head(
-        ["place", "model", f"{_escape(task.main)} [{table.level:.0%}]", *map(_escape, more)]
-    )
+    main = f"{_escape(task.main)} [{table.level:.0%}]"
+    yield from _head(["place", "group", "model", main, *map(_escape, more)])
     for row in table.rows:
         metrics = row.result.metrics
         numbers = [format_number(metrics[name].value) if name in metrics else "" for name in more]
-        yield _line([_rank(row), _model(row), format_metric(row.result.main), *numbers])
+        yield _line([_rank(row), row.group, _model(row), format_metric(row.result.main), *numbers])
     for name, value in table.references.items():
-        yield _line(["", f"*{name}*", format_number(value), *[""] * len(more)])
+        yield _line(["", "", f"*{name}*", format_number(value), *[""] * len(more)])
     yield ""
     yield from _bullets(table.left_out)
 

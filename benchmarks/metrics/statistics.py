@@ -12,7 +12,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from expclip.tead.agreement import bootstrap, interval
 
@@ -22,9 +22,12 @@ __all__ = [
     "cluster_bootstrap",
     "holm",
     "interval",
+    "mcnemar_test",
     "minimum_detectable_effect",
     "rank_intervals",
+    "sign_flip_pairs",
     "sign_flip_test",
+    "sign_flip_tests",
     "weighted_mean",
 ]
 
@@ -113,19 +116,82 @@ def sign_flip_test(
     Raises:
         ValueError: as cluster_bootstrap, or the models have not the same number of queries.
     """
-    if np.shape(a) != np.shape(b) or draws < 1:
-        raise ValueError(f"{np.shape(a)} and {np.shape(b)} values, {draws} draws; expected pairs")
-    values, weights = _checked(np.asarray(a, np.float64) - np.asarray(b, np.float64), weights)
-    sums = _cluster_sums(values[:, None], weights, clusters)[:, 0]
-    sums = sums[np.abs(sums) > 1e-12 * np.abs(sums).max(initial=0)]
-    if not len(sums):
-        return 1.0
-    least = abs(sums.sum()) - 1e-9 * np.abs(sums).sum()  # equal but for rounding is a hit
-    if 2 ** len(sums) <= draws + 1:
-        signs = np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1
-        return float(np.mean(np.abs(sums.sum() - 2 * signs @ sums) >= least))
-    hits = np.count_nonzero(np.abs(_flipped(sums, draws, seed)) >= least)
-    return float(1 + hits) / (draws + 1)
+    if np.ndim(a) != 1 or np.shape(a) != np.shape(b):
+        raise ValueError(f"{np.shape(a)} and {np.shape(b)} values, expected pairs")
+    gaps = np.asarray(a, np.float64) - np.asarray(b, np.float64)
+    return float(sign_flip_tests(gaps[:, None], weights, clusters, draws=draws, seed=seed)[0])
+
+
+def sign_flip_tests(
+    gaps: Float[np.ndarray, "queries tests"],
+    weights: Float[np.ndarray, " queries"],
+    clusters: Sequence[Hashable],
+    *,
+    draws: int = 9_999,
+    seed: int = 0,
+) -> Float[np.ndarray, " tests"]:
+    """Return the p-value of each column of differences, as sign_flip_test does of one.
+
+    All columns share the random signs, so that many cost little more than one, and a column
+    has the same p-value in whatever company.
+
+    Raises:
+        ValueError: as cluster_bootstrap.
+    """
+    sums = _cluster_sums(*_checked(gaps, weights), clusters)[:, :-1]
+    return _sign_flip_ps(sums, _flipped(sums, draws, seed))
+
+
+def sign_flip_pairs(
+    values: Float[np.ndarray, "queries models"],
+    weights: Float[np.ndarray, " queries"],
+    clusters: Sequence[Hashable],
+    *,
+    draws: int = 9_999,
+    seed: int = 0,
+) -> Float[np.ndarray, "models models"]:
+    """Return the p-values of all pairs of models, symmetric, 1 on the diagonal.
+
+    A sum of differences under random signs is the difference of the models' own sums under
+    them, so signs are drawn for models, not for pairs.
+
+    Raises:
+        ValueError: as cluster_bootstrap.
+    """
+    sums = _cluster_sums(*_checked(values, weights), clusters)[:, :-1]
+    sums -= sums.mean(axis=1, keepdims=True)  # no pair changes, and less is lost to rounding
+    flipped = _flipped(sums, draws, seed)
+    noise = 1e-13 * np.abs(sums).sum(axis=0)
+    ps = np.ones((sums.shape[1], sums.shape[1]))
+    for one in range(len(ps) - 1):
+        others = slice(one + 1, None)
+        ps[one, others] = ps[others, one] = _sign_flip_ps(
+            sums[:, [one]] - sums[:, others],
+            flipped[:, [one]] - flipped[:, others],
+            noise[one] + noise[others],
+        )
+    return ps
+
+
+def mcnemar_test(a: Float[np.ndarray, " queries"], b: Float[np.ndarray, " queries"]) -> float:
+    """Return the exact two-sided p-value of two models that are right (1) or wrong (0).
+
+    McNemar 1947: only queries that one alone has right count; if neither model is better,
+    each is as likely the one's as the other's. 1 without any. Queries must not depend on
+    each other: for clusters, or weights, there is `sign_flip_test`.
+
+    Raises:
+        ValueError: no queries, not the same number of both, or a value is neither 0 nor 1.
+    """
+    from scipy.special import bdtr  # of 0.1 s
+
+    pairs = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if pairs[0].ndim != 1 or not len(pairs[0]) or pairs[0].shape != pairs[1].shape:
+        raise ValueError(f"{pairs[0].shape} and {pairs[1].shape} values, expected pairs")
+    if not all(((values == 0) | (values == 1)).all() for values in pairs):
+        raise ValueError("a value is neither 0 nor 1: sign_flip_test takes any numbers")
+    won, lost = (int(np.count_nonzero(pairs[0] - pairs[1] == sign)) for sign in (1, -1))
+    return min(1.0, 2 * float(bdtr(min(won, lost), won + lost, 0.5)))
 
 
 def holm(ps: Sequence[float] | Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
@@ -228,21 +294,50 @@ def _numbered(clusters: Sequence[Hashable], queries: int) -> Int[np.ndarray, " q
     return np.array([order[name] for name in names], np.int64)
 
 
-def _flipped(
-    sums: Float[np.ndarray, " clusters"], draws: int, seed: int
-) -> Float[np.ndarray, " draws"]:
-    """Return sums under random signs.
+def _sign_flip_ps(
+    sums: Float[np.ndarray, "clusters tests"],
+    flipped: Float[np.ndarray, "draws tests"],
+    noise: float | Float[np.ndarray, " tests"] = 0.0,
+) -> Float[np.ndarray, " tests"]:
+    """Return p-values of sums over clusters, given their totals under random signs.
 
-    Eight clusters at a time: a random byte looks up their sum among the 256 that there are.
+    Args:
+        sums: of each cluster.
+        flipped: totals; not looked at where all signs can be tried.
+        noise: a difference of totals that is only rounding.
     """
+    sizes = np.abs(sums)
+    # Equal but for rounding is a hit.
+    least = np.abs(sums.sum(axis=0)) - 1e-9 * sizes.sum(axis=0) - noise
+    ps = (1 + np.count_nonzero(np.abs(flipped) >= least, axis=0)) / (len(flipped) + 1)
+    counted = sizes > 1e-12 * sizes.max(axis=0)
+    few = (len(flipped) + 1).bit_length() - 1  # clusters of which no more signs are tried
+    for test in np.flatnonzero(counted.sum(axis=0) <= few):
+        some = sums[counted[:, test], test]
+        signs = np.arange(2 ** len(some))[:, None] >> np.arange(len(some)) & 1
+        ps[test] = np.mean(np.abs(some.sum() - 2 * signs @ some) >= least[test])
+    return np.asarray(ps, np.float64)
+
+
+def _flipped(
+    sums: Float[np.ndarray, "clusters tests"], draws: int, seed: int
+) -> Float[np.ndarray, "draws tests"]:
+    """Return totals under random signs, the same signs for all columns.
+
+    Eight clusters at a time: a random byte looks up their total among the 256 that there are.
+    """
+    if draws < 1:
+        raise ValueError(f"{draws} draws, expected at least 1")
     rng = np.random.default_rng(seed)
-    padded = np.zeros(-(-len(sums) // 8) * 8)
-    padded[: len(sums)] = sums
-    signs: Bool[np.ndarray, "256 8"] = (np.arange(256)[:, None] >> np.arange(8) & 1) == 1
-    total = np.zeros(draws)
-    for eight in padded.reshape(-1, 8):
-        table = np.where(signs, eight, -eight).sum(axis=1)
-        total += table[rng.integers(0, 256, draws, dtype=np.uint8)]
+    clusters, tests = sums.shape
+    padded = np.zeros((-(-clusters // 8) * 8, tests))
+    padded[:clusters] = sums
+    signs = 2.0 * (np.arange(256)[:, None] >> np.arange(8) & 1) - 1
+    total, some = np.zeros((draws, tests)), np.empty((draws, tests))
+    for eight in padded.reshape(-1, 8, tests):
+        drawn = rng.integers(0, 256, draws, dtype=np.uint8)
+        np.take(signs @ eight, drawn, axis=0, out=some, mode="clip")  # "raise" would copy
+        total += some
     return total
 
 

@@ -11,8 +11,9 @@ from expclip.benchmarks.metrics.statistics import (
     cluster_bootstrap,
     holm,
     interval,
+    mcnemar_test,
     minimum_detectable_effect,
-    sign_flip_test,
+    sign_flip_tests,
 )
 from expclip.benchmarks.outcome import Outcome
 from expclip.benchmarks.results.record import Result, find_results, read_result
@@ -29,6 +30,7 @@ class Difference:
         task: its id.
         metric: its name.
         main: whether it is the one that ranks.
+        higher_is_better: of the main metric; None of the others: results do not tell.
         a: the first model's mean.
         b: the second's.
         value: a - b.
@@ -36,14 +38,18 @@ class Difference:
         high: its other end.
         p: of a paired sign-flip test over clusters.
         p_holm: adjusted for all main metrics compared; None for the others.
+        p_mcnemar: of McNemar's exact test, where each query is right or wrong (1 or 0), counts
+            the same, and is a cluster of its own; else None.
         detectable: the smallest difference that this many queries would show, four times
             in five; None where there is one cluster only.
+        level: of the interval, and of what is detectable.
         queries: that both were asked.
     """
 
     task: str
     metric: str
     main: bool
+    higher_is_better: bool | None
     a: float
     b: float
     value: float
@@ -51,7 +57,9 @@ class Difference:
     high: float
     p: float
     p_holm: float | None
+    p_mcnemar: float | None
     detectable: float | None
+    level: float
     queries: int
 
 
@@ -127,6 +135,7 @@ def _check_comparable(one: Result, other: Result) -> None:
         ("version", one.task.version, other.task.version),
         ("data", one.task.data_sha256[:12], other.task.data_sha256[:12]),
         ("main metric", one.task.main, other.task.main),
+        ("higher_is_better", one.task.higher_is_better, other.task.higher_is_better),
     ):
         if mine != theirs:
             raise DataError(
@@ -147,24 +156,37 @@ def _compare_results(one: Result, other: Result) -> list[Difference]:
     draws = cluster_bootstrap(
         gaps, a.weights, a.clusters, draws=one.statistics.draws, seed=one.statistics.seed
     )
-    lows, highs = interval(draws, one.statistics.level)
+    level = one.statistics.level
+    lows, highs = interval(draws, level)
+    ps = sign_flip_tests(gaps, a.weights, a.clusters)
     return [
         Difference(
             task=one.task.id,
             metric=name,
-            main=name == one.task.main,
+            main=(main := name == one.task.main),
+            higher_is_better=one.task.higher_is_better if main else None,
             a=(mine := one.metrics[name].value),
             b=(theirs := other.metrics[name].value),
             value=mine - theirs,
             low=float(lows[place]),
             high=float(highs[place]),
-            p=sign_flip_test(a.values[name], b.values[name], a.weights, a.clusters),
+            p=float(ps[place]),
             p_holm=None,
-            detectable=_detectable(gaps[:, place], a, one.statistics.level),
+            p_mcnemar=_p_mcnemar(name, a, b),
+            detectable=_detectable(gaps[:, place], a, level),
+            level=level,
             queries=len(a.keys),
         )
         for place, name in enumerate(names)
     ]
+
+
+def _p_mcnemar(metric: str, a: Outcome, b: Outcome) -> float | None:
+    """Return the p-value where McNemar's test holds, and None elsewhere."""
+    alone = len(set(a.clusters)) == len(a.keys) and np.all(a.weights == a.weights[0])
+    pair = a.values[metric], b.values[metric]
+    right_or_wrong = np.array_equal(np.unique(pair), (0, 1))  # an error that is 0 is neither
+    return mcnemar_test(*pair) if alone and right_or_wrong else None
 
 
 def _detectable(gaps: np.ndarray, outcome: Outcome, level: float) -> float | None:
