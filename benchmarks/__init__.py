@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from expclip.benchmarks.baselines import BASELINES, baseline
     from expclip.benchmarks.board.hub import publish_benchmark, publish_results
+    from expclip.benchmarks.board.manifold_picture import draw_manifold
     from expclip.benchmarks.board.report import write_leaderboard
     from expclip.benchmarks.loading import load_model
     from expclip.benchmarks.metrics.retrieval import rank_queries, retrieval_metrics
@@ -22,6 +23,7 @@ __all__ = [
     "Sources",
     "baseline",
     "compare",
+    "draw_manifold",
     "evaluate",
     "load_model",
     "publish_benchmark",
@@ -38,6 +40,7 @@ __all__ = [
 _PLACES = {
     "baselines": ("BASELINES", "baseline"),
     "board.hub": ("publish_benchmark", "publish_results"),
+    "board.manifold_picture": ("draw_manifold",),
     "board.report": ("write_leaderboard",),
     "loading": ("load_model",),
     "metrics.retrieval": ("rank_queries", "retrieval_metrics"),

@@ -270,35 +270,42 @@ BASELINES = ("constant", "random", "perfect", "mean-face", "pca-8", "nearest", "
 """Their names; pca-K has any K of 1 to 52."""
 
 
-def baseline(name: str, data: TeadData, *, encoder: str = "minilm") -> object:
+UNTAUGHT: dict[str, Callable[[], object]] = {"constant": Constant, "perfect": Perfect}
+"""Those that see no data."""
+
+
+def baseline(name: str, data: TeadData | None = None, *, encoder: str = "minilm") -> object:
     """Return a baseline, taught with the training split where it learns.
 
     Args:
         name: of BASELINES.
-        data: a TEAD.
+        data: a TEAD; all but UNTAUGHT need one.
         encoder: of `nearest` and `ridge`: "words" (needs no weights), `minilm`, or any
             text encoder of `expclip.models`.
 
     Raises:
-        ValueError: there is no such baseline.
+        ValueError: there is no such baseline, or it needs a TEAD.
         MissingExtra: the encoder's package is not installed.
         ModelError: there is no such encoder.
     """
-    faces, texts = data.train.faces, data.train.texts
+    if name in UNTAUGHT:
+        return UNTAUGHT[name]()
     kind, _, number = name.partition("-")
-    if kind == "pca" and number.isdecimal():
+    pca = kind == "pca" and number.isdecimal()
+    if name not in BASELINES and not pca:
+        raise ValueError(f"baseline {name!r}, expected one of {', '.join(BASELINES)}")
+    if data is None:
+        raise ValueError(f"baseline {name!r} needs a TEAD")
+    faces, texts = data.train.faces, data.train.texts
+    if pca:
         return Pca(faces, int(number))
     makers: dict[str, Callable[[], object]] = {
-        "constant": Constant,
         "random": lambda: Random(faces),
-        "perfect": Perfect,
         "mean-face": lambda: MeanFace(faces),
         "nearest": lambda: _nearest(data, encoder),
         "bm25": lambda: Bm25(texts, faces),
         "ridge": lambda: Ridge(_features(encoder), texts, faces),
     }
-    if name not in makers:
-        raise ValueError(f"baseline {name!r}, expected one of {', '.join(BASELINES)}")
     return makers[name]()
 
 

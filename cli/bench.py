@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from expclip.cli import bench_results, bench_study
+from expclip.cli import bench_picture, bench_results, bench_study
 
 if TYPE_CHECKING:
     from expclip.benchmarks.run import Evaluation
@@ -22,6 +22,7 @@ app = typer.Typer(help="Measure any model on shared tasks.", no_args_is_help=Tru
 app.add_typer(bench_study.app, name="study")
 for command in bench_results.COMMANDS:
     app.command()(command)
+app.command()(bench_picture.picture)
 
 _TEAD = Path("out/tead")
 _RESULTS = Path("out/results")
@@ -264,15 +265,14 @@ def _quiet() -> None:
 
 
 def _baselines(names: Sequence[str], sources: Sources, encoder: str) -> list[object]:
-    from expclip.benchmarks.baselines import BASELINES, baseline
+    from expclip.benchmarks.baselines import BASELINES, UNTAUGHT, baseline
     from expclip.benchmarks.protocols import Skip
     from expclip.face.errors import DataError
 
-    if not names:
-        return []
     every = [one for name in names for one in (BASELINES if name == "all" else (name,))]
     try:
-        return [baseline(name, sources.tead_data, encoder=encoder) for name in every]
+        data = None if UNTAUGHT.keys() >= {*every} else sources.tead_data
+        return [baseline(name, data, encoder=encoder) for name in every]
     except Skip as reason:
         raise DataError(f"baselines: {reason}") from None
 

@@ -36,7 +36,10 @@ def test_an_unknown_baseline_lists_the_known() -> None:
         baseline("best", DATA)
     with pytest.raises(ValueError, match="k must be within 1 to 52, got 60"):
         baseline("pca-60", DATA)
-    assert isinstance(baseline("perfect", DATA), Perfect)
+    with pytest.raises(ValueError, match="baseline 'ridge' needs a TEAD"):
+        baseline("ridge")
+    assert isinstance(baseline("perfect"), Perfect)
+    assert isinstance(baseline("constant"), Constant)
 
 
 def test_the_mean_face_has_skill_zero_and_the_variance_of_the_training_split_as_error() -> None:

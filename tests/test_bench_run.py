@@ -273,7 +273,7 @@ def test_a_run_without_data_says_what_it_needs(
     monkeypatch.chdir(tmp_path)
     run = CliRunner().invoke
     assert "name a --model or a --baseline" in str(run(app, ["run"]).exception)
-    assert "needs a TEAD" in str(run(app, ["run", "--baseline", "constant"]).exception)
+    assert "needs a TEAD" in str(run(app, ["run", "--baseline", "mean-face"]).exception)
     gone = run(app, ["run", "--baseline", "constant", "--beat", "nowhere"])
     assert "nowhere: no such file or folder" in str(gone.exception)
     assert "tead/t2e-class" in run(app, ["list"]).output

@@ -100,6 +100,16 @@ def test_models_that_the_queries_do_not_separate_share_their_places(tmp_path: Pa
     assert {(row.ranks, row.group) for row in table.rows} == {((1, 2), "a")}
 
 
+def test_the_main_numbers_of_all_models_stand_together(board: Board) -> None:
+    markdown = build_markdown(board)
+    head, _, *lines = markdown[markdown.index("| task |") :].splitlines()
+    columns = [cell.strip() for cell in head.split(" | ")]
+    cells = dict(zip(columns, lines[0].split(" | "), strict=True))
+    assert cells["| task"] == "| `tead/reconstruction`"
+    assert cells["metric"] == "mse ↓"
+    assert (cells["good"], cells["twin-a"]) == ("**0.0200** (1)", "")
+
+
 def test_letters_stand_beside_the_places_in_both_tables(board: Board) -> None:
     markdown, page = build_markdown(board), build_page(board)
     assert "| place | group | model | R@1 [95%] |" in markdown
@@ -190,8 +200,8 @@ def test_table_1_stands_beside_the_papers_figures_marked_as_other_data(board: Bo
 def test_markdown_of_strangers_stays_a_cell(board: Board) -> None:
     markdown = build_markdown(board)
     for line in markdown.splitlines():
-        if line.startswith("| ") and "evil" in line:
-            cells = re.split(r"(?<!\\)\|", line)
+        cells = re.split(r"(?<!\\)\|", line)
+        if cells[3:] and "evil" in cells[3]:
             assert "http&#58;//evil" in cells[3] and "&#64;team" in cells[3]
             assert "www&#46;evil" in cells[3] and "\\[x\\](" in cells[3]
             break
@@ -283,9 +293,9 @@ def test_a_number_shows_what_its_interval_leaves_sure(metric: Metric, shown: str
 
 
 def test_numbers_show_three_digits_that_count() -> None:
-    numbers = (0.0, 0.5134, 0.02617, 5.214, 144.86, 12345.6, 2e7, -0.25)
+    numbers = (0.0, 0.5134, 0.02617, 5.214, 144.86, 12345.6, 2e7, -0.25, 2e-17)
     assert [format_number(number) for number in numbers] == [
-        "0.000", "0.513", "0.0262", "5.21", "144.9", "12,345.6", "2.0e+07", "-0.250",
+        "0.000", "0.513", "0.0262", "5.21", "144.9", "12,345.6", "2.0e+07", "-0.250", "0.000",
     ]  # fmt: skip
 
 

@@ -17,7 +17,8 @@ class Family:
         sources: the files of TEAD's grammar that name its emotions.
         colour: after Okabe & Ito (2008), told apart by colour-blind people too.
         corners: of its mark; 0 is a disc.
-        turn: of the mark, in 360ths; 0 has a corner on top.
+        turn: of the mark, in degrees; 0 has a corner on top.
+        waist: of a star, how far out it reaches between its corners; 0 is a polygon.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Family:
     colour: str
     corners: int = 0
     turn: float = 0.0
+    waist: float = 0.0
 
 
 FAMILIES = (
@@ -33,12 +35,12 @@ FAMILIES = (
     Family("surprise, thought", ("mind",), "#56b4e9", 3),
     Family("sadness, shame", ("low", "self"), "#0072b2", 3, 180.0),
     Family("fear", ("fear",), "#009e73", 4, 45.0),
-    Family("anger", ("anger",), "#d55e00", 5),
+    Family("anger", ("anger",), "#d55e00", 4, 45.0, 0.4),
     Family("disgust, contempt", ("disgust",), "#5f4b32", 6),
     Family("neutral", ("neutral",), "#9aa5ab"),
 )
 
-OTHER = Family("other tags", (), "#9aa5ab", 4)
+OTHER = Family("other tags", (), "#9aa5ab", 4, 0.0, 0.4)
 """Of tags that are not among the 105 emotions of the table."""
 
 _NAMED = re.compile(r"^= (.+?) \d", re.MULTILINE)

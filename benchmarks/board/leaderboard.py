@@ -38,6 +38,7 @@ _REFERENCES = ("chance", "ceiling")
 _DRAWS = 10_000
 _DIGITS = 6
 """At most so many behind the point."""
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,8 +294,9 @@ def format_metric(metric: Metric) -> str:
 def format_number(value: float, digits: int | None = None) -> str:
     """Return a number with so many digits behind the point; by default three that count.
 
-    Very small and very large ones are written as 1.2e-05.
+    Very small and very large ones are written as 1.2e-05; what is only rounding, as 0.
     """
+    value = 0.0 if abs(value) < _ROUNDING else value
     size = abs(value)
     if size >= 1e6 or 0 < size < 10.0 ** -(_DIGITS - 1):
         return f"{value:.1e}"

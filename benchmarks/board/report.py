@@ -23,6 +23,7 @@ from expclip.tead.corpus import is_visible
 __all__ = ["Leaderboard", "build_markdown", "write_leaderboard"]
 
 _LONGEST = 80
+_COLUMN = 24
 _MORE_METRICS = 6
 _SHOWN_SKIPS = 40
 _EXPLAINED = """\
@@ -90,11 +91,34 @@ def _write(path: Path, text: str) -> None:
 
 def build_markdown(board: Board, *, title: str = "Leaderboard") -> str:
     """Return the board as Markdown; whatever a stranger named a model, it stays a cell."""
-    lines = [f"# {_escape(title)}", "", _EXPLAINED, "", *_paper(board)]
+    lines = [f"# {_escape(title)}", "", _EXPLAINED, "", *_overview(board), *_paper(board)]
     for table in board.tables:
         lines += _table(table)
     lines += _left_out(board)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _overview(board: Board) -> Iterator[str]:
+    """Return the main numbers: a row a task, a column a model."""
+    yield "## All tasks"
+    yield ""
+    yield "The main metric of each, and the place. ↑ higher is better, ↓ lower."
+    yield ""
+    yield from _head(["task", "metric", *(_escape(name, _COLUMN) for name in board.models)])
+    for table in board.tables:
+        arrow = "↑" if table.task.higher_is_better else "↓"
+        rows = {row.result.model.name: row for row in table.rows}
+        cells = [_overview_cell(rows.get(name)) for name in board.models]
+        yield _line([f"`{table.task.id}`", f"{_escape(table.task.main)} {arrow}", *cells])
+    yield ""
+
+
+def _overview_cell(row: Row | None) -> str:
+    if row is None:
+        return ""
+    number = format_number(row.result.main.value)
+    number = f"**{number}**" if row.leads else number
+    return f"{number} ({row.rank})" if row.rank else number
 
 
 def _table(table: Table) -> Iterator[str]:

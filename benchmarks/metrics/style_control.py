@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from expclip.benchmarks.metrics.animation import as_columns, match_frames
 from expclip.benchmarks.metrics.channels import LIPS, STILL, UPPER, check_weights, places_of
+from expclip.benchmarks.metrics.emotions import nearest_hits
 
-__all__ = ["STRENGTHS", "StyleCase", "style_metrics"]
+__all__ = ["STRENGTHS", "StyleCase", "emotion_hits", "style_metrics"]
 
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Of the prompt, in a case."""
@@ -78,16 +79,52 @@ def style_metrics(cases: Sequence[StyleCase]) -> dict[str, Float[np.ndarray, " c
     return as_columns([_case(case) for case in cases])
 
 
+def emotion_hits(
+    cases: Sequence[StyleCase],
+    faces: Float[np.ndarray, "prompts 52"],
+    asked: Int[np.ndarray, " cases"],
+) -> Float[np.ndarray, " cases"]:
+    """Return how often each case is taken for the prompt that it was made with.
+
+    The emotion is read from u - n (see `style_metrics`) by a fixed rule: that of the nearest
+    face above the mouth, by cosine, for lips are busy speaking (`nearest_hits`). Prompts of
+    one upper face share the hit, and a change of less than a thousandth is taken for all
+    prompts alike: a model deaf to prompts is at chance, 1 / prompts.
+
+    Args:
+        cases: of speech under prompts.
+        faces: of all prompts that the rule chooses from, those of the cases among them.
+        asked: the place in ``faces`` of each case's own.
+
+    Raises:
+        ValueError: a clip is not (frames, 52) and finite, or there is no such place.
+    """
+    upper = check_weights("faces", faces)[:, _UPPER]
+    if len(asked) != len(cases) or not ((0 <= asked) & (asked < len(upper))).all():
+        raise ValueError(f"asked must be a place in {len(upper)} faces for each case, got {asked}")
+    changes = np.stack(
+        [_upper("prompted", case.prompted[-1]) - _upper("neutral", case.neutral) for case in cases]
+    )
+    changes[np.linalg.norm(changes, axis=1) < STILL] = 0
+    right = np.arange(len(upper)) == asked[:, None]
+    return nearest_hits(changes, upper, right, by_direction=True)
+
+
+def _upper(name: str, clip: Float[np.ndarray, "frames 52"]) -> Float[np.ndarray, " channels"]:
+    """Return the mean over time of the weights above the mouth."""
+    return np.asarray(check_weights(name, clip)[:, _UPPER].mean(axis=0))
+
+
 def _case(case: StyleCase) -> dict[str, float]:
     aim = check_weights("face", case.face[None])[0, _UPPER]
-    clips = [check_weights("prompted", clip) for clip in case.prompted]
-    uppers = [clip[:, _UPPER].mean(axis=0) for clip in clips]
+    uppers = [_upper("prompted", clip) for clip in case.prompted]
     upper, size = uppers[-1], float(np.linalg.norm(aim))
-    change = upper - check_weights("neutral", case.neutral)[:, _UPPER].mean(axis=0)
+    change = upper - _upper("neutral", case.neutral)
     changed = float(np.linalg.norm(change))
     shown = float(np.linalg.norm(upper)) / size
     original = check_weights("original", case.original)
-    lips = match_frames(clips[-1], len(original))[:, _LIPS] - original[:, _LIPS]
+    spoken = match_frames(check_weights("prompted", case.prompted[-1]), len(original))
+    lips = spoken[:, _LIPS] - original[:, _LIPS]
     steps = (np.diff(lips, axis=0) ** 2).sum(axis=1)
     return {
         "style_error": float(((upper - aim) ** 2).sum()) / size**2,

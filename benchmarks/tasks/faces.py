@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from expclip.benchmarks.answers import Answers, face_id, text_id
+from expclip.benchmarks.metrics.emotions import nearest_hits, prototype_faces
 from expclip.benchmarks.metrics.reconstruction import (
     add_noise,
     face_variance,
@@ -21,6 +22,7 @@ from expclip.benchmarks.tasks.task import make_outcome
 from expclip.face import BLENDSHAPES
 from expclip.face.errors import DataError
 from expclip.face.sequence import Sequence as FaceSequence
+from expclip.tead.emotions import prototypes
 
 __all__ = [
     "Faces",
@@ -215,6 +217,13 @@ class TextRegression:
     One text may have several faces: no answer is better than their mean, and `floor` says
     what that one still misses. The main metric is `skill`: 0 for the mean face of the
     training split, 1 for the mean of each text's own faces.
+
+    `emotion_hit` is how often the emotion of the face is one of the row's own tags; it is
+    that of the nearest of all prototypes, by Euclidean distance, `neutral` a still face. Notes:
+    `emotion ceiling`, what the rows' own faces get, which blend their tags (a model that gives
+    the prototype of one tag gets more, and pays in `skill`); `emotion chance`, of a prototype
+    drawn at random; `emotion commonest`, the share of rows with the commonest tag: one face
+    for all texts gets no more.
     """
 
     data: TeadData
@@ -240,8 +249,16 @@ class TextRegression:
         values = text_face_errors(
             rows, self._queries, found, mean_face=self._mean_face, weights=counts
         )
+        hits = self._emotion_hits(found[self._queries])
+        values["emotion_hit"] = np.bincount(self._queries, hits) / counts
         keys = self._pairing.text_keys
-        notes = {"floor": float(np.average(values["floor"], weights=counts)), "rows": len(rows)}
+        notes = {
+            "floor": float(np.average(values["floor"], weights=counts)),
+            "rows": len(rows),
+            "emotion ceiling": float(self._emotion_hits(rows).mean()),
+            "emotion chance": float(self._tagged.mean()),
+            "emotion commonest": float(self._tagged.mean(axis=0).max()),
+        }
         return make_outcome(keys, keys, counts, values, notes)
 
     def perfect(self) -> object:
@@ -262,6 +279,15 @@ class TextRegression:
         """The place of each row's text among the distinct ones."""
         places = {key: place for place, key in enumerate(self._pairing.text_keys)}
         return np.array([places[key] for key in map(text_key, self.data.test.texts)])
+
+    def _emotion_hits(self, faces: Float[np.ndarray, "rows 52"]) -> Float[np.ndarray, " rows"]:
+        return nearest_hits(faces, prototype_faces(prototypes()), self._tagged, by_direction=False)
+
+    @cached_property
+    def _tagged(self) -> Bool[np.ndarray, "rows emotions"]:
+        """Which of all emotions are among each row's tags."""
+        tags = [{*joined.split(", ")} for joined in self.data.test.tags]
+        return np.array([[emotion in own for emotion in prototypes()] for own in tags])
 
     @cached_property
     def _mean_face(self) -> Float[np.ndarray, " 52"]:

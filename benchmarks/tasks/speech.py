@@ -12,13 +12,20 @@ from expclip.benchmarks.metrics.animation import animation_metrics
 from expclip.benchmarks.metrics.animation_audio import audio_metrics
 from expclip.benchmarks.metrics.animation_mesh import mesh_metrics
 from expclip.benchmarks.metrics.channels import UPPER, places_of
-from expclip.benchmarks.metrics.style_control import STRENGTHS, StyleCase, style_metrics
+from expclip.benchmarks.metrics.distribution import motion_distances, motion_floors
+from expclip.benchmarks.metrics.emotions import nearest_hits, prototype_faces
+from expclip.benchmarks.metrics.style_control import (
+    STRENGTHS,
+    StyleCase,
+    emotion_hits,
+    style_metrics,
+)
 from expclip.benchmarks.outcome import Outcome, TaskInfo
 from expclip.benchmarks.protocols import Asked
 from expclip.benchmarks.speech_data import FPS, SAMPLE_RATE, SpeechSet, Spoken
 from expclip.benchmarks.task_data import hash_parts
 from expclip.benchmarks.tasks.task import make_outcome
-from expclip.face import Basis, blendshapes_from_aus
+from expclip.face import Basis
 from expclip.face.errors import DataError
 
 __all__ = ["STYLE_PROMPTS", "Animation", "StyleControl"]
@@ -42,7 +49,9 @@ class Animation:
     With one: distances of the vertices that the weights move; main is `lve_mm`.
 
     What comes at another rate is resampled to 15 frames a second; where it is shorter than
-    the recording, its last frame is held. Each clip counts once.
+    the recording, its last frame is held. Each clip counts once. Of two clips or more there
+    is `mmd2`, too: how near all motion together is to the recordings (see
+    `expclip.benchmarks.metrics.distribution`); notes say what it is to be read against.
     """
 
     data: SpeechSet
@@ -67,21 +76,21 @@ class Animation:
         """Return the metrics of each clip."""
         model.require(self.info.needs)
         clips = self.data.clips
+        names, speakers = [clip.name for clip in clips], [clip.speaker for clip in clips]
         truths = [clip.weights for clip in clips]
+        seconds = round(sum(map(len, truths)) / FPS, 2)
+        notes: dict[str, float | int | str] = {"clips": len(clips), "seconds": seconds}
         found = [animate(model, clip) for clip in clips]
         if self.basis is not None:
             values = mesh_metrics(truths, found, self.basis)
         else:
             values = dict(animation_metrics(truths, found, FPS))
-            sounds, speakers = [clip.audio for clip in clips], [clip.speaker for clip in clips]
+            sounds = [clip.audio for clip in clips]
             values |= audio_metrics(found, sounds, SAMPLE_RATE, FPS, speakers)
-        return make_outcome(
-            [clip.name for clip in clips],
-            [clip.speaker for clip in clips],
-            np.ones(len(clips)),
-            values,
-            {"clips": len(clips), "seconds": round(sum(map(len, truths)) / FPS, 2)},
-        )
+            if len(clips) > 1:
+                values |= motion_distances(truths, found, speakers)
+                notes |= motion_floors(truths, names, speakers)
+        return make_outcome(names, speakers, np.ones(len(clips)), values, notes)
 
     def perfect(self) -> object:
         """Return a model that gives the recorded faces."""
@@ -98,6 +107,9 @@ class StyleControl:
     Four clips, each under fifteen prompts (names of emotions) at five strengths, and under
     "neutral". The aim is the emotion's prototypical face; no recording is needed for it. The
     paper shows its ablations of expression prompt augmentation in pictures only.
+
+    Notes: `emotion ceiling`, the `emotion_hit` of the prompts' own faces (of surprise, awe and
+    shock, say, the face above the mouth is one); `emotion chance`, that of a deaf model.
     """
 
     data: SpeechSet
@@ -120,21 +132,23 @@ class StyleControl:
     def measure(self, model: Asked) -> Outcome:
         """Return the metrics of each clip under each prompt."""
         model.require(self.info.needs)
-        keys, clusters, cases = [], [], []
+        keys, clusters, cases, places = [], [], [], []
         for clip in self._clips:
             neutral = animate(model, clip, _NEUTRAL, 1.0)
-            for prompt, face in self._faces.items():
+            for place, (prompt, face) in enumerate(self._faces.items()):
                 prompted = [animate(model, clip, prompt, strength) for strength in STRENGTHS]
                 cases.append(StyleCase(face, neutral, clip.weights, prompted))
                 keys.append(f"{clip.name}|{prompt}")
                 clusters.append(prompt)
+                places.append(place)
+        faces, asked = np.stack([*self._faces.values()]), np.array(places)
         values = style_metrics(cases)
+        values["emotion_hit"] = emotion_hits(cases, faces, asked)
         notes = {
-            f"style_error [{prompt}]": float(
-                values["style_error"][np.array(clusters) == prompt].mean()
-            )
-            for prompt in self._faces
+            f"style_error [{prompt}]": float(values["style_error"][asked == place].mean())
+            for place, prompt in enumerate(self._faces)
         }
+        notes["emotion ceiling"], notes["emotion chance"] = self._ceiling, 1 / len(faces)
         return make_outcome(keys, clusters, np.ones(len(keys)), values, notes)
 
     def perfect(self) -> object:
@@ -154,16 +168,20 @@ class StyleControl:
     def _clips(self) -> tuple[Spoken, ...]:
         return self.data.clips[:_STYLE_CLIPS]
 
+    @property
+    def _ceiling(self) -> float:
+        """How often the prompts' own faces are taken for them; some are alike above the mouth."""
+        upper = np.stack([*self._faces.values()])[:, places_of(UPPER)]
+        own = np.eye(len(upper), dtype=bool)
+        return float(nearest_hits(upper, upper, own, by_direction=True).mean())
+
     @cached_property
     def _faces(self) -> Mapping[str, Float[np.ndarray, " 52"]]:
-        from expclip.tead.emotions import prototypes
-
-        faces = {}
-        for prompt in self.prompts:
-            units = [f"AU{code}" for code in prototypes()[prompt].units]
-            face = np.asarray(blendshapes_from_aus(units), np.float32)
-            if np.linalg.norm(face[places_of(UPPER)]) >= _LEAST_UPPER:
-                faces[prompt] = face
+        upper = places_of(UPPER)
+        shown = zip(self.prompts, prototype_faces(self.prompts).astype(np.float32), strict=True)
+        faces = {
+            prompt: face for prompt, face in shown if np.linalg.norm(face[upper]) >= _LEAST_UPPER
+        }
         if not faces:
             raise DataError("no prompt shows anything above the mouth")
         return faces

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from expclip.benchmarks.answers import Answers, face_id, text_id
+from expclip.benchmarks.metrics.emotions import nearest_hits, prototype_faces
 from expclip.benchmarks.metrics.retrieval import rank_queries
 from expclip.benchmarks.metrics.robustness import (
     TextVariants,
@@ -23,12 +24,10 @@ from expclip.benchmarks.task_data import Pairing, TeadData, hash_parts
 from expclip.benchmarks.tasks.faces import faces_of_texts
 from expclip.benchmarks.tasks.retrieval import embed_pair
 from expclip.benchmarks.tasks.task import make_outcome
-from expclip.face import blendshapes_from_aus
 from expclip.face.errors import DataError
 
 __all__ = ["HumanLabels", "LabelledTexts", "Robustness", "read_labels", "smoke_labels"]
 
-_TIED = 1e-6
 _NEUTRAL = "neutral"
 _FACES = (("text_to_expression",), ("encode_text", "decode"))
 _ROBUST_TEXTS = 500
@@ -145,10 +144,7 @@ class HumanLabels:
 
     @cached_property
     def _prototypes(self) -> Float[np.ndarray, "labels 52"]:
-        from expclip.tead.emotions import prototypes
-
-        units = [[f"AU{code}" for code in prototypes()[name].units] for name in self._names]
-        return np.array([blendshapes_from_aus(each) for each in units], np.float64)
+        return prototype_faces(self._names)
 
     @cached_property
     def _best_faces(self) -> Float[np.ndarray, "texts 52"]:
@@ -159,16 +155,7 @@ class HumanLabels:
         return np.asarray(self._prototypes[own.argmax(axis=0)])
 
     def _hits(self, faces: Float[np.ndarray, "texts 52"]) -> Float[np.ndarray, " texts"]:
-        shapes, rows = self._prototypes, np.asarray(faces, np.float64)
-        products = rows @ shapes.T
-        lengths = np.linalg.norm(rows, axis=1)[:, None], np.linalg.norm(shapes, axis=1)
-        if self.with_feeling:
-            scores = products / np.maximum(lengths[0] * lengths[1], 1e-9)
-        else:
-            away = lengths[0] ** 2 - 2 * products + lengths[1] ** 2
-            scores = -np.sqrt(np.maximum(away, 0))
-        best = scores >= scores.max(axis=1, keepdims=True) - _TIED
-        return np.asarray((best & self._right).sum(axis=1) / best.sum(axis=1))
+        return nearest_hits(faces, self._prototypes, self._right, by_direction=self.with_feeling)
 
 
 @dataclass(frozen=True, eq=False)
