@@ -18,6 +18,7 @@ import numpy as np
 from expclip.benchmarks.baselines import Perfect
 from expclip.benchmarks.outcome import Outcome, TaskInfo
 from expclip.benchmarks.protocols import Asked, Skip
+from expclip.benchmarks.results.environment import hash_code
 from expclip.benchmarks.results.record import (
     Metric,
     ModelInfo,
@@ -101,8 +102,9 @@ def evaluate(
     """Measure a model in all tasks, or some.
 
     Results are written one by one. What an earlier run has measured is not measured again if
-    task, data, statistics and model are the same; a model is the same if its `sha256` is or,
-    where it has none, if it answers a few fixed questions with the same numbers.
+    task, data, statistics, model and the code that measures are the same; a model is the same if
+    its `sha256` is or, where it has none, if it answers a few fixed questions with the same
+    numbers.
 
     Args:
         model: any object with some of `expclip.benchmarks.protocols.METHODS`.
@@ -185,17 +187,18 @@ class _Run:
         return Measured(task.info, outcome, result.metrics, result.path)
 
     def _before(self, info: TaskInfo) -> Measured | None:
-        """Return what an earlier run found for the same model, task, data and statistics."""
+        """Return what an earlier run of this code found for the same model, task and data."""
         if self.out is None or self.overwrite or self.info.sha256 is None:
             return None
         path = result_path(self.out, self.info.name, info)
         try:
             result = read_result(path)
-            if (result.model, result.task, result.statistics) != (
+            same = (result.model, result.task, result.statistics) == (
                 self.info,
                 info,
                 self.statistics,
-            ):
+            )
+            if not same or result.environment.get("code_sha256") != hash_code():
                 return None
             return Measured(info, result.outcome(), result.metrics, path, resumed=True)
         except DataError:  # none, or changed since: measured again

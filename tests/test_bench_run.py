@@ -16,7 +16,7 @@ from expclip.benchmarks.loading import load_model
 from expclip.benchmarks.protocols import METHODS, Asked, Skip
 from expclip.benchmarks.results.record import Statistics, read_result
 from expclip.benchmarks.run import evaluate, fingerprint
-from expclip.benchmarks.tasks import Sources
+from expclip.benchmarks.tasks import Sources, collect_tasks
 from expclip.cli.bench import app
 from expclip.face.errors import DataError, ModelError
 
@@ -213,8 +213,8 @@ def test_motion_must_last_as_long_as_the_speech(frames: int, fps: float, told: s
         Asked(model).animate(np.zeros(16_000), 16_000, "joy")
 
 
-def test_finished_tasks_are_resumed_and_another_model_of_the_name_is_measured(
-    tmp_path: Path,
+def test_finished_tasks_are_resumed_and_another_model_or_code_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
 
@@ -241,6 +241,17 @@ def test_finished_tasks_are_resumed_and_another_model_of_the_name_is_measured(
     assert not run(Faces(counted), overwrite=True)
     path.with_suffix(".npz").write_bytes(b"broken")
     assert not run(Faces(counted))
+    monkeypatch.setattr("expclip.benchmarks.run.hash_code", lambda: "of a later version")
+    assert not run(Faces(counted))
+
+
+def test_tasks_are_made_once_for_all_models() -> None:
+    sources = Sources(smoke=True)
+    (first, *_), _ = collect_tasks(sources)
+    (again,), _ = collect_tasks(sources, [first.info.id])
+    assert again is first
+    missing = Sources()
+    assert collect_tasks(missing, [TASK])[1] == collect_tasks(missing, [TASK])[1] != {}
 
 
 def test_a_fingerprint_is_the_model_s_own_or_that_of_its_answers() -> None:

@@ -3,10 +3,11 @@
 import hashlib
 import platform
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-__all__ = ["describe_environment"]
+__all__ = ["describe_environment", "hash_code"]
 
 _PACKAGES = ("expclip", "numpy", "torch")
 
@@ -21,13 +22,14 @@ def describe_environment() -> dict[str, str]:
             found[name] = "none"
     return {
         **found,
-        "code_sha256": _hash_code(),
+        "code_sha256": hash_code(),
         "python": platform.python_version(),
         "platform": f"{sys.platform} {platform.machine()}",
     }
 
 
-def _hash_code() -> str:
+@cache
+def hash_code() -> str:
     """Return a hash of the code that measures, which needs no git."""
     here = Path(__file__).parents[1]
     digest = hashlib.sha256()

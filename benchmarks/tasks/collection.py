@@ -49,6 +49,11 @@ class Sources:
     smoke: bool = False
 
     @cached_property
+    def made(self) -> "dict[str, Task | Skip]":
+        """Tasks made of these data, or why one cannot be: made once for all models."""
+        return {}
+
+    @cached_property
     def tead_data(self) -> "TeadData":
         """The TEAD, read once."""
         from expclip.benchmarks.task_data import TeadData, read_tead_data, smoke_tead
@@ -316,11 +321,13 @@ def collect_tasks(
         DataError: data that are named are not what they should be.
         ValueError: a name is none of a task.
     """
-    tasks: list[Task] = []
-    left_out: dict[str, str] = {}
-    for entry in match_tasks(names):
-        try:
-            tasks.append(entry.make(sources))
-        except Skip as reason:
-            left_out[entry.id] = str(reason)
-    return tasks, left_out
+    entries = match_tasks(names)
+    for entry in entries:
+        if entry.id not in sources.made:
+            try:
+                sources.made[entry.id] = entry.make(sources)
+            except Skip as reason:
+                sources.made[entry.id] = reason
+    found = {entry.id: sources.made[entry.id] for entry in entries}
+    tasks = [one for one in found.values() if not isinstance(one, Skip)]
+    return tasks, {name: str(one) for name, one in found.items() if isinstance(one, Skip)}
