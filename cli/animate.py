@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from expclip.models.speaker import SpeechAnimator
+    from expclip.models.speech import Blinks
     from expclip.models.speech.output import Spoken
     from expclip.models.speech.prompts import PromptTrack
 
@@ -50,6 +51,13 @@ def animate(
     ] = None,
     model: Annotated[str, typer.Option(help="A checkpoint: folder or Hub id.")] = _MODEL,
     fps: Annotated[float | None, typer.Option(help="Frames a second. Default: 15.")] = None,
+    blinks: Annotated[
+        bool, typer.Option(help="Add blinks, by rule: the network makes none.")
+    ] = True,
+    blink_rate: Annotated[float | None, typer.Option(help="A minute. Default: 18.")] = None,
+    blink_seed: Annotated[
+        int, typer.Option(help="Of their moments; another for each face of a scene.")
+    ] = 0,
     basis: Annotated[
         Path | None,
         typer.Option(help="The mesh for .glb and .usda: folder or zip of OBJ, or npz."),
@@ -65,12 +73,15 @@ def animate(
     from expclip.face import read_basis
     from expclip.face.errors import DataError
     from expclip.models.speaker import SpeechAnimator
+    from expclip.models.speech import Blinks
     from expclip.models.speech.output import check_outputs, write_output
     from expclip.models.speech.prompts import parse_prompts
 
     outs = out or [_OUT]
     files = [path for path in outs if str(path) != _PIPE]
     check_outputs(files, basis)
+    rate_of = {} if blink_rate is None else {"per_minute": blink_rate}
+    added = Blinks(**rate_of, seed=blink_seed) if blinks else None
     prompts = [(one.start_s, one.prompt) for one in parse_prompts(prompt, files=True)]
     if not Path(model).is_dir() and (model == _MODEL or model.count("/") != 1):
         raise DataError(f"{model}: no checkpoint there. This makes one: {_TRAIN}")

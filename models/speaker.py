@@ -24,7 +24,7 @@ from expclip.models.checkpoint import (
     write_checkpoint,
 )
 from expclip.models.model import ExpCLIP
-from expclip.models.speech import SpeechEncoder, speech_encoder
+from expclip.models.speech import Blinks, SpeechEncoder, speech_encoder
 from expclip.models.speech.prompts import (
     Prompt,
     PromptTrack,
@@ -178,6 +178,7 @@ class SpeechAnimator:
         strength: float = 1.0,
         *,
         fps: float | None = None,
+        blinks: Blinks | None = None,
     ) -> Float[np.ndarray, "frames 52"]:
         """Return the face that speaks: weights 0..1, in the order of BLENDSHAPES.
 
@@ -190,6 +191,7 @@ class SpeechAnimator:
             prompt: what the face shows meanwhile.
             strength: of the prompts; see `prompt_face`.
             fps: frames a second; by default `self.fps`.
+            blinks: to add to what the network makes, which has none; by default none.
 
         Raises:
             DataError, ModelError: as `prompt_face`; the speech encoder is not there.
@@ -214,7 +216,8 @@ class SpeechAnimator:
         block = round(_BLOCK_S * sample_rate)
         parts = [stream.push(sound[at : at + block]) for at in range(0, len(sound), block)]
         weights = np.concatenate([*parts, stream.close()])
-        return np.asarray(resample(weights, self.fps, to_fps)).clip(0, 1)
+        weights = np.asarray(resample(weights, self.fps, to_fps)).clip(0, 1)
+        return blinks.add_to(weights, to_fps) if blinks else weights
 
     def stream(
         self,
@@ -223,6 +226,7 @@ class SpeechAnimator:
         strength: float = 1.0,
         *,
         fps: float | None = None,
+        blinks: Blinks | None = None,
     ) -> SpeechStream:
         """Return what takes sound piece by piece, and gives frames as soon as they are final.
 
@@ -232,6 +236,7 @@ class SpeechAnimator:
             strength: of the prompts.
             fps: frames a second, one that meets `self.fps` at least once a second: 15, 24,
                 25, 30, 60.
+            blinks: to add; they are those of `animate`.
 
         Raises:
             as `animate`
@@ -243,6 +248,7 @@ class SpeechAnimator:
             self.grid,
             sample_rate=sample_rate,
             fps=self.fps if fps is None else fps,
+            blinks=blinks,
         )
 
     def _face_of(self, prompt: Prompt) -> Float[np.ndarray, " 52"]:

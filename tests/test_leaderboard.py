@@ -81,6 +81,14 @@ def test_models_are_ranked_as_far_as_is_sure_and_oracles_are_not(board: Board) -
     ]
 
 
+def test_five_clusters_rank_nobody(tmp_path: Path) -> None:
+    few = replace(outcome(0.5), clusters=tuple(f"c{place % 5}" for place in range(40)))
+    for name in ("a", "b"):
+        write_result(tmp_path, ModelInfo(name), RETRIEVAL, few, statistics=FAST)
+    (table,) = read_board(tmp_path).tables
+    assert [(row.rank, row.group, row.leads) for row in table.rows] == [("", "", False)] * 2
+
+
 def test_lower_is_better_where_the_task_says_so(board: Board) -> None:
     rows = table_of(board, "tead/reconstruction").rows
     assert [(row.result.model.name, row.rank) for row in rows] == [

@@ -36,6 +36,9 @@ mean over the weights, nor how frames were sampled.
 
 _REFERENCES = ("chance", "ceiling")
 _DRAWS = 10_000
+_LEAST_CLUSTERS = 6
+"""Of fewer no sign-flip test comes below 0.05, and a bootstrap is surer than it may be."""
+
 _DIGITS = 6
 """At most so many behind the point."""
 _ROUNDING = 1e-12
@@ -214,7 +217,8 @@ def _rank(pairs: Sequence[tuple[Result, Outcome]]) -> tuple[Row, ...]:
         return model.role != "oracle", sign * pair[0].main.value, model.name
 
     pairs = sorted(pairs, key=order)
-    ranked = [pair for pair in pairs if pair[0].model.role != "oracle" and task.ranked]
+    enough = task.ranked and len(set(pairs[0][1].clusters)) >= _LEAST_CLUSTERS
+    ranked = [pair for pair in pairs if pair[0].model.role != "oracle" and enough]
     ranks, groups = _compare(ranked) if ranked else ({}, {})
     counts = Counter(result.main.value for result, _ in ranked)
     return tuple(

@@ -100,7 +100,8 @@ def _header(board: Board, title: str) -> Iterator[str]:
     yield "actors). A place of 2-4 says that the data leave 2, 3 and 4 open; shaded: no model is"
     yield "surely better; “=”: the same number as another. Models that share a letter under"
     yield "“group” are not separated by paired sign-flip tests of all pairs, adjusted by"
-    yield "Benjamini-Hochberg. Oracles know the answers; they and chance are not ranked.</p>"
+    yield "Benjamini-Hochberg. Fewer than six clusters rank nobody. Oracles know the answers; they"
+    yield "and chance are not ranked.</p>"
     yield "</header>"
 
 

@@ -30,8 +30,8 @@ _EXPLAINED = """\
 Means over queries, with intervals from a bootstrap of whole clusters (texts, clips, actors).
 A place of 2-4 says that the data leave 2, 3 and 4 open; **bold**: no model is surely better;
 "=": the same number. Models that share a letter under "group" are not separated by paired
-sign-flip tests of all pairs, adjusted by Benjamini-Hochberg. Oracles know the answers; they
-and chance are not ranked."""
+sign-flip tests of all pairs, adjusted by Benjamini-Hochberg. Fewer than six clusters rank
+nobody. Oracles know the answers; they and chance are not ranked."""
 _PAPER = """\
 Mean squared error of faces given again. **The paper's rows are of other data**: its TEAD was
 never released, and it does not say how its error is summed. They do not compete."""

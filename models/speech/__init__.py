@@ -1,6 +1,7 @@
 """Speech and faces: encoders of sound, a set of our own, pairs to learn from."""
 
 from expclip.models.speech.audio import read_speech
+from expclip.models.speech.blinks import Blinks
 from expclip.models.speech.clips import (
     SPEECH_SPLITS,
     SYNTHETIC_CLIPS,
@@ -26,6 +27,7 @@ __all__ = [
     "SPEECH_SPLITS",
     "SYNTHETIC_CLIPS",
     "UNSEEN_EMOTIONS",
+    "Blinks",
     "SpeechCache",
     "SpeechClip",
     "SpeechEncoder",

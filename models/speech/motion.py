@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from expclip.face import BLENDSHAPE_INDEX, BLENDSHAPES
+from expclip.models.speech.blinks import close_lids
 from expclip.models.speech.phones import CONTROLS, Utterance, phone_table
 from expclip.models.speech.sound import blend
 
@@ -161,9 +162,7 @@ def _eyes(
     blinks = rng.uniform(0, seconds, int(rng.poisson(manner.blinks_hz * seconds)))
     pauses = said.bounds_s[:-1][~said.spoken] + 0.1
     blinks = np.append(blinks, pauses[rng.random(len(pauses)) < 0.35])
-    after = times[:, None] - blinks
-    lid = np.minimum(1 + after / _BLINK_S[0], 1 - after / _BLINK_S[1]).clip(0, 1)
-    shut = lid.max(axis=1, initial=0)
+    shut = close_lids(times[:, None] - blinks, *_BLINK_S).max(axis=1, initial=0)
     motion = np.zeros((len(times), len(BLENDSHAPES)))
     motion[:, _both("eyeBlink*")] = (0.9 * shut + 0.06)[:, None]
     jumps = np.sort(rng.uniform(0, seconds, int(rng.poisson(seconds * 0.8))))

@@ -12,6 +12,7 @@ from expclip.beat_loader.resample import resample
 from expclip.face import BLENDSHAPES
 from expclip.face.errors import MissingExtra
 from expclip.models.animator import AnimatorNetwork
+from expclip.models.speech.blinks import Blinks
 from expclip.models.speech.encoders import SpeechEncoder
 from expclip.models.speech.prompts import PromptTrack
 from expclip.models.speech.windows import PieceStream, WindowGrid, WindowStream
@@ -48,6 +49,7 @@ class SpeechStream:
         *,
         sample_rate: float,
         fps: float,
+        blinks: Blinks | None = None,
     ) -> None:
         check_fps(fps)
         if not _RATES.start <= sample_rate < _RATES.stop:
@@ -55,6 +57,7 @@ class SpeechStream:
         own = self._own_fps = float(network.config.fps)
         self.fps = float(fps)
         self._network, self._track = network, track
+        self._blinks, self._done = blinks, 0
         self._sound = _resampler(sample_rate)
         self._features = PieceStream(
             partial(encoder.encode, fps=own),
@@ -113,7 +116,13 @@ class SpeechStream:
             )
         if not weights:
             return np.zeros((0, len(BLENDSHAPES)), np.float32)
-        return np.concatenate(weights).clip(0, 1)
+        return self._finish(np.concatenate(weights).clip(0, 1))
+
+    def _finish(self, weights: Float[np.ndarray, "frames 52"]) -> Float[np.ndarray, "frames 52"]:
+        """Return frames as they go out."""
+        first = self._done
+        self._done += len(weights)
+        return self._blinks.add_to(weights, self.fps, first) if self._blinks else weights
 
     def _generate(
         self, windows: Float[np.ndarray, "windows frames features"], starts: list[int]
