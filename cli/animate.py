@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,7 +55,7 @@ def animate(
     blinks: Annotated[
         bool, typer.Option(help="Add blinks, by rule: the network makes none.")
     ] = True,
-    blink_rate: Annotated[float | None, typer.Option(help="A minute. Default: 18.")] = None,
+    blink_rate: Annotated[float | None, typer.Option(help="Blinks a minute. Default: 18.")] = None,
     blink_seed: Annotated[
         int, typer.Option(help="Of their moments; another for each face of a scene.")
     ] = 0,
@@ -80,8 +81,9 @@ def animate(
     outs = out or [_OUT]
     files = [path for path in outs if str(path) != _PIPE]
     check_outputs(files, basis)
-    rate_of = {} if blink_rate is None else {"per_minute": blink_rate}
-    added = Blinks(**rate_of, seed=blink_seed) if blinks else None
+    added = Blinks(seed=blink_seed) if blinks else None
+    if added and blink_rate is not None:
+        added = replace(added, per_minute=blink_rate)
     prompts = [(one.start_s, one.prompt) for one in parse_prompts(prompt, files=True)]
     if not Path(model).is_dir() and (model == _MODEL or model.count("/") != 1):
         raise DataError(f"{model}: no checkpoint there. This makes one: {_TRAIN}")
@@ -91,10 +93,15 @@ def animate(
     track = speaker.encode_prompts(prompts, strength)
     speaker.encoder  # noqa: B018  # loaded before the clock runs
     lines = len(files) < len(outs)
+    if added:
+        _tell(
+            f"blinks: {added.per_minute:g} a minute, seed {added.seed}, added by rule; "
+            "--no-blinks for what the network makes"
+        )
     if speech == _PIPE:
-        spoken = _from_pipe(speaker, track, fps, (rate, channels), lines=lines)
+        spoken = _from_pipe(speaker, track, fps, added, (rate, channels), lines=lines)
     else:
-        spoken = _from_file(speaker, track, fps, speech)
+        spoken = _from_file(speaker, track, fps, added, speech)
         if lines:
             _write_lines(spoken.sequence.weights, 0, spoken.sequence.fps)
     for path in files:
@@ -103,11 +110,31 @@ def animate(
     if not any(path.suffix.lower() in (".html", ".mp4") for path in files) and speech != _PIPE:
         again = ["expclip", "animate", speech, "--prompt", prompt, "--out", "face.html"]
         again += ["--model", model] if model != _MODEL else []
+        again += _blink_options(added)
         _tell(f"next: {shlex.join(again)}")
 
 
+def _blink_options(blinks: Blinks | None) -> list[str]:
+    """Return the options that give these blinks, those that are usual left out."""
+    from expclip.models.speech import Blinks
+
+    if blinks is None:
+        return ["--no-blinks"]
+    usual = Blinks()
+    options = []
+    if blinks.per_minute != usual.per_minute:
+        options += ["--blink-rate", f"{blinks.per_minute:g}"]
+    if blinks.seed != usual.seed:
+        options += ["--blink-seed", str(blinks.seed)]
+    return options
+
+
 def _from_file(
-    speaker: SpeechAnimator, track: PromptTrack, fps: float | None, speech: str
+    speaker: SpeechAnimator,
+    track: PromptTrack,
+    fps: float | None,
+    blinks: Blinks | None,
+    speech: str,
 ) -> Spoken:
     """Animate a file, and tell how fast that was."""
     from expclip.beat_loader.audio import SAMPLE_RATE
@@ -115,7 +142,7 @@ def _from_file(
 
     samples = read_speech(speech)
     began = time.perf_counter()
-    weights = speaker.animate(samples, SAMPLE_RATE, track, fps=fps)
+    weights = speaker.animate(samples, SAMPLE_RATE, track, fps=fps, blinks=blinks)
     took = time.perf_counter() - began
     seconds = len(samples) / SAMPLE_RATE
     _tell(
@@ -131,6 +158,7 @@ def _from_pipe(
     speaker: SpeechAnimator,
     track: PromptTrack,
     fps: float | None,
+    blinks: Blinks | None,
     bare: tuple[int, int],
     *,
     lines: bool,
@@ -142,7 +170,7 @@ def _from_pipe(
     from expclip.models.speech.pipe import read_pipe
 
     sound = read_pipe(sys.stdin.buffer, sample_rate=bare[0], channels=bare[1])
-    stream = speaker.stream(sound.sample_rate, track, fps=fps)
+    stream = speaker.stream(sound.sample_rate, track, fps=fps, blinks=blinks)
     _tell(f"-: {sound.sample_rate:,} Hz; frames come {stream.latency_s:.1f} s after their sound")
     heard: list[Float[np.ndarray, " samples"]] = []
     frames: list[Float[np.ndarray, "frames 52"]] = []

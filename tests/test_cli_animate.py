@@ -16,8 +16,10 @@ from speakers import RATE, hum, make_speaker
 from typer.testing import CliRunner, Result
 
 from expclip.cli.animate import animate
-from expclip.face import Sequence, read_sequence, write_sequence
+from expclip.face import BLENDSHAPE_INDEX, Sequence, read_sequence, write_sequence
 from expclip.face.errors import DataError
+from expclip.models.speaker import SpeechAnimator
+from expclip.models.speech import Blinks, read_speech
 from expclip.models.speech.pipe import read_pipe
 
 torch.set_num_threads(1)  # networks this small only wait for one another
@@ -96,16 +98,39 @@ def test_a_next_step_is_told(model: Path, speech: Path, tmp_path: Path) -> None:
     assert f"next: expclip animate {speech} --prompt none --out face.html --model {model}" in text
 
 
+def test_blinks_are_added_told_and_can_be_left_out(model: Path, tmp_path: Path) -> None:
+    speech, out = tmp_path / "speech.wav", tmp_path / "face.npz"
+    speech.write_bytes(as_wav(hum(4.0)))
+
+    def animated(*options: object) -> tuple[str, np.ndarray]:
+        text = told(speech, "--model", model, "--fps", 30, "--out", out, *options)
+        return text, read_sequence(out).weights
+
+    text, usual = animated()
+    assert "blinks: 18 a minute, seed 0, added by rule" in text and "blink-" not in text
+    bare_text, bare = animated("--no-blinks")
+    assert "blinks: " not in bare_text and f"--model {model} --no-blinks" in bare_text
+    samples = read_speech(speech)
+    network = SpeechAnimator.from_pretrained(model).animate(samples, RATE, fps=30)
+    assert bare.tobytes() == network.tobytes()
+    assert usual.tobytes() == Blinks().add_to(network, 30).tobytes() != bare.tobytes()
+    text, many = animated("--blink-rate", 40, "--blink-seed", 7)
+    assert "blinks: 40 a minute, seed 7" in text and "--blink-rate 40 --blink-seed 7" in text
+    assert many.tobytes() == Blinks(40, 7).add_to(network, 30).tobytes()
+
+
 @pytest.mark.parametrize("wav", [True, False], ids=["wav", "bare"])
 def test_a_pipe_gives_lines_like_the_file(
     model: Path, speech: Path, tmp_path: Path, wav: bool
 ) -> None:
     stdin = speech.read_bytes() if wav else pcm(hum(1.0))
-    done = run("-", "--model", model, "--prompt", "AU4", "--out", "-", stdin=stdin)
+    options = ["--model", model, "--prompt", "AU4", "--blink-rate", 60]
+    done = run("-", *options, "--out", "-", stdin=stdin)
     assert done.exit_code == 0, done.exception
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    told(speech, "--model", model, "--prompt", "AU4", "--out", tmp_path / "face.json")
+    told(speech, *options, "--out", tmp_path / "face.json")
     whole = read_sequence(tmp_path / "face.json")
+    assert whole.weights[:, BLENDSHAPE_INDEX["eyeBlinkLeft"]].max() > 0.9
     np.testing.assert_allclose([line["weights"] for line in lines], whole.weights, atol=1e-5)
     assert [line["time"] for line in lines] == [round(number / 15, 6) for number in range(15)]
 
@@ -184,6 +209,7 @@ def test_mistakes_are_told_before_any_work(model: Path, speech: Path, tmp_path: 
     assert "absent.json" in fails(speech, "--model", model, "--prompt", "@absent.json")
     assert "must ascend" in fails(speech, "--model", model, "--prompt", "2:a 1:b", "--out", out)
     assert "AU99" in fails(speech, "--model", model, "--prompt", "AU99", "--out", out)
+    assert "0 to 60, got 99" in fails(speech, "--model", model, "--blink-rate", 99, "--out", out)
 
 
 @pytest.mark.skipif(not REAL, reason="the recordings are not here")

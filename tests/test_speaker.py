@@ -14,7 +14,7 @@ from speakers import RATE, hum, make_speaker
 from expclip.face import Sequence
 from expclip.face.errors import ModelError
 from expclip.models.speaker import SpeechAnimator
-from expclip.models.speech import speech_encoder
+from expclip.models.speech import Blinks, speech_encoder
 from expclip.models.speech.windows import WindowGrid
 
 torch.set_num_threads(1)  # networks this small only wait for one another
@@ -57,6 +57,19 @@ def test_streaming_at_another_rate_of_frames_gives_what_the_whole_gives(fps: int
     whole = SPEAKER.animate(samples, RATE, TRACK, fps=fps)
     assert len(whole) == 29 * fps // 15 + 1
     np.testing.assert_allclose(streamed(SPEAKER, samples, RATE, 3, fps), whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("fps", [15, 30])
+def test_blinks_are_added_to_file_and_stream_alike_and_only_where_asked(fps: int) -> None:
+    samples, blinks = hum(3.2), Blinks(40)
+    plain = SPEAKER.animate(samples, RATE, TRACK, fps=fps)
+    whole = SPEAKER.animate(samples, RATE, TRACK, fps=fps, blinks=blinks)
+    assert whole.tobytes() == blinks.add_to(plain, fps).tobytes() != plain.tobytes()
+    stream = SPEAKER.stream(RATE, TRACK, fps=fps, blinks=blinks)
+    parts = [stream.push(samples[at : at + 1234]) for at in range(0, len(samples), 1234)]
+    made = np.concatenate([*parts, stream.close()])
+    np.testing.assert_allclose(made, whole, atol=1e-5)
+    np.testing.assert_allclose(streamed(SPEAKER, samples, RATE, 4, fps), plain, atol=1e-5)
 
 
 def test_windows_give_what_one_pass_over_the_clip_gives() -> None:
