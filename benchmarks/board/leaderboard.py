@@ -41,7 +41,7 @@ _LEAST_CLUSTERS = 6
 
 _DIGITS = 6
 """At most so many behind the point."""
-_ROUNDING = 1e-12
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
