@@ -1,7 +1,7 @@
 """Saved answers, scored without the model: what was asked, and the file of what came out.
 
     expclip bench inputs --data out/tead --out out/inputs     # what the tasks ask
-    expclip bench score predictions.npz --data out/tead       # no model needed
+    expclip bench score answers.npz --data out/tead           # no model needed
 
 `inputs.jsonl` has a line for each thing that is asked: its kind, its id, and the thing. The
 npz has two arrays a method, and nothing in it is ever unpickled:
@@ -14,6 +14,14 @@ name             one string: what the model is called; may be missing
 
 text    ->  encode_text, text_to_expression        face    ->  encode_expression, reconstruct
 image   ->  encode_image                           speech  ->  animate
+
+All that a task asks must be answered; what no task asks may be there. `write_predictions`
+writes such a file, and so does NumPy:
+
+    np.savez(
+        "answers.npz",
+        **{"text_to_expression.ids": np.array(ids), "text_to_expression.values": weights},
+    )
 """
 
 import io
@@ -30,6 +38,7 @@ from jaxtyping import Float, Shaped
 
 from expclip.benchmarks.answers import Answers, face_id, image_id, speech_id, text_id
 from expclip.benchmarks.protocols import Asked, Skip
+from expclip.benchmarks.results.fields import check_words
 from expclip.benchmarks.tasks.task import Task
 from expclip.face import BLENDSHAPES
 from expclip.face.arrays import decode_array
@@ -55,6 +64,7 @@ _FACES = ("text_to_expression", "reconstruct", "animate")
 _MOST_BYTES = 2 << 30
 _MOST_ROWS = 5_000_000
 _LONGEST_ID = 64
+_HEADER = 128  # bytes, where NumPy names the type
 
 
 def read_predictions(path: str | Path, *, max_bytes: int = _MOST_BYTES) -> Answers:
@@ -65,8 +75,8 @@ def read_predictions(path: str | Path, *, max_bytes: int = _MOST_BYTES) -> Answe
         max_bytes: what all arrays may have, unpacked.
 
     Raises:
-        DataError: the file is no such npz: objects, wrong shapes, NaN, missing or doubled
-            ids, more than max_bytes; the message is one line.
+        DataError: the file is no such npz: objects, wrong shapes, NaN, doubled ids, more
+            than max_bytes, or than there is memory; the message is one line.
     """
     path = Path(path)
     try:
@@ -77,11 +87,14 @@ def read_predictions(path: str | Path, *, max_bytes: int = _MOST_BYTES) -> Answe
         name = arrays.get("name", np.array(path.stem))
         if name.dtype.kind != "U" or name.ndim or not 0 < len(str(name)) <= _LONGEST_ID:
             raise DataError(f"name is {name.dtype} {name.shape}, expected one short string")
-        return Answers(tables, name=str(name), fps=_fps(arrays), sha256=hash_file(path))
+        shown = check_words(str(name), "name")
+        return Answers(tables, name=shown, fps=_fps(arrays), sha256=hash_file(path))
     except (DataError, ValueError) as error:
         raise DataError(f"{path}: {_one_line(error)}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except MemoryError:
+        raise DataError(f"{path}: its arrays need more memory than there is") from None
     except Exception as error:  # zipfile and numpy raise anything on broken bytes
         told = _one_line(error) or type(error).__name__
         raise DataError(f"{path}: {told}; expected an npz of saved answers") from None
@@ -132,6 +145,11 @@ def _arrays(archive: zipfile.ZipFile, max_bytes: int) -> dict[str, Shaped[np.nda
     for name, member in zip(names, members, strict=True):
         with archive.open(member) as stream:
             packed = stream.read(member.file_size + 1)
+        if b"'descr': '|O'" in packed[:_HEADER]:
+            raise DataError(
+                f"{name[:_LONGEST_ID]} has Python objects, which are never unpickled: "
+                "expected np.array(ids, str), or numbers"
+            )
         arrays[name] = decode_array(packed, name)
     return arrays
 
@@ -144,16 +162,16 @@ def _table(
     if values is None:
         raise DataError(f"{method}.ids has no {method}.values beside it")
     if ids.dtype.kind != "U" or ids.ndim != 1 or not 0 < len(ids) <= _MOST_ROWS:
-        raise DataError(f"{method}.ids is {ids.dtype} {ids.shape}, expected (n,) strings")
+        raise DataError(f"{method}.ids is {ids.dtype} {ids.shape}, expected (n,) strings, n from 1")
     names = [str(one) for one in ids]
     if len(set(names)) != len(names):
         twice = Counter(names).most_common(1)[0][0]
         raise DataError(f"{method}.ids has {twice[:_LONGEST_ID]!r} twice")
-    expected = "(n, 52)" if method in _FACES else "(n, width)"
+    expected = f"real numbers {'(n, 52)' if method in _FACES else '(n, width)'}"
     if values.dtype.kind not in "fiu" or values.ndim != 2 or not values.shape[1]:
         raise DataError(f"{method}.values is {values.dtype} {values.shape}, expected {expected}")
     if method in _FACES and values.shape[1] != len(BLENDSHAPES):
-        raise DataError(f"{method}.values is {values.shape}, expected {expected}")
+        raise DataError(f"{method}.values is {values.dtype} {values.shape}, expected {expected}")
     with np.errstate(over="ignore"):
         rows = values.astype(np.float32)
     if not np.isfinite(rows).all():
@@ -186,6 +204,9 @@ def _check_known(
     known = {"name", "animate.frames", "animate.fps"}
     known |= {f"{method}.{part}" for method in tables for part in ("ids", "values")}
     strange = sorted(set(arrays) - known)
+    method, _, part = strange[0].partition(".") if strange else ("", "", "")
+    if part == "values" and method in SAVED_METHODS:
+        raise DataError(f"{method}.values has no {method}.ids beside it")
     if strange:
         raise DataError(
             f"array {strange[0][:_LONGEST_ID]!r}, expected METHOD.ids and METHOD.values, METHOD "

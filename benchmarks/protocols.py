@@ -6,11 +6,15 @@ nothing to register. What it has decides which tasks it can do.
     class Mine:
         def text_to_expression(self, texts):  # list[str] -> (texts, 52) weights
             return np.zeros((len(texts), 52))
+
+It may have attributes too: ``name``, shown in results; ``sha256`` of its weights, by which a
+run that was stopped knows it again; ``revision`` of its repository on the Hub; ``fps`` of
+what `animate` gives. Its methods are given arrays of their own and may write into them.
 """
 
 import inspect
 import math
-import sys
+import sysconfig
 import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -41,6 +45,7 @@ __all__ = [
 _LENGTH_SLACK_S = 0.25
 _LENGTH_SLACK = 0.05
 _REMEMBERED = 64 << 20  # numbers: 256 MiB
+_LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
 @runtime_checkable
@@ -134,7 +139,8 @@ class Skip(Exception):
 class Asked:
     """A model, asked in portions, each answer checked.
 
-    What comes back is float32 and finite. A method that raises NotImplementedError, or
+    What comes back is float32 and finite; tensors are taken too, wherever they lie. What a
+    model is given is its own: it may write into it. A method that raises NotImplementedError, or
     ModelError, cannot do the task: it is skipped, with what the method said. A text is asked
     once of a method: its answer is remembered, for many tasks ask the same texts.
 
@@ -218,7 +224,7 @@ class Asked:
         rest = {} if prompt is None else {"prompt": prompt, "strength": strength}
         if rest and not self.takes_prompts:
             raise Skip(f"{self._where('animate')} takes no prompt")
-        found = self._call("animate", np.ascontiguousarray(audio, np.float32), sample_rate, **rest)
+        found = self._call("animate", np.array(audio, np.float32), sample_rate, **rest)
         frames = self._checked("animate", found, None, len(BLENDSHAPES))
         fps = getattr(self.model, "fps", None)
         if not isinstance(fps, int | float) or not (math.isfinite(fps) and fps > 0):
@@ -266,8 +272,9 @@ class Asked:
         """Return the answers to all items, asked in portions."""
         parts = []
         for start in range(0, len(items), self._batch):
-            part = items[start : start + self._batch]
-            parts.append(self._checked(name, self._call(name, part), len(part), width))
+            part = items[start : start + self._batch].copy()  # the model may write into it
+            rows = len(part)
+            parts.append(self._checked(name, self._call(name, part), rows, width))
             width = parts[0].shape[1]
         return np.concatenate(parts) if parts else np.zeros((0, width or 0), np.float32)
 
@@ -278,14 +285,16 @@ class Asked:
         where = self._where(name)
         expected = f"({'frames' if rows is None else rows}, {'dim' if width is None else width})"
         try:
-            values = np.asarray(found)
-        except Exception as error:  # a ragged list, a tensor that has gradients or lies elsewhere
+            values = np.asarray(_detached(found))
+        except Exception as error:  # a ragged list
             raise ModelError(
                 f"{where} returned a {type(found).__name__} that is no NumPy array "
                 f"({_one_line(error)}), expected {expected}"
             ) from error
         if values.dtype.kind not in "fiu":
-            raise ModelError(f"{where} returned {values.dtype}, expected numbers {expected}")
+            told = type(found).__name__ if values.dtype.hasobject else values.dtype
+            told = "None" if found is None else told
+            raise ModelError(f"{where} returned {told}, expected numbers {expected}")
         fits = values.ndim == 2 and (rows is None or len(values) == rows) and values.size
         if not fits or (width is not None and values.shape[1] != width):
             raise ModelError(f"{where} returned shape {values.shape}, expected {expected}")
@@ -303,7 +312,7 @@ class Asked:
             raise Skip(_one_line(error) or f"{self._where(name)} is not implemented") from error
         except ExpclipError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ModelError(f"{self._where(name)} failed{failure_place(error)}: "
                              f"{type(error).__name__}: {_one_line(error)}") from error  # fmt: skip
 
@@ -317,10 +326,20 @@ class Asked:
 
 def failure_place(error: BaseException) -> str:
     """Return the file and line that an error of a model's own code comes from."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f" ({error.filename}, line {error.lineno})"
     frames = traceback.extract_tb(error.__traceback__)[1:]  # the first is ours
-    own = [frame for frame in frames if not frame.filename.startswith((sys.prefix, "<"))]
+    own = [frame for frame in frames if not frame.filename.startswith((*_LIBRARIES, "<"))]
     last = (own or frames)[-1:]
     return "".join(f" ({frame.filename}, line {frame.lineno})" for frame in last)
+
+
+def _detached(found: Any) -> Any:
+    """Return a tensor as one that NumPy takes: without gradients, in memory, no bfloat16."""
+    if not callable(getattr(found, "detach", None)):
+        return found
+    found = found.detach().cpu()
+    return found.float() if found.is_floating_point() else found
 
 
 def _one_line(error: BaseException) -> str:

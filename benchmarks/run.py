@@ -19,9 +19,12 @@ from expclip.benchmarks.baselines import Perfect
 from expclip.benchmarks.outcome import Outcome, TaskInfo
 from expclip.benchmarks.protocols import Asked, Skip
 from expclip.benchmarks.results.environment import hash_code
+from expclip.benchmarks.results.fields import check_words
+from expclip.benchmarks.results.folder import make_folder
 from expclip.benchmarks.results.record import (
     Metric,
     ModelInfo,
+    Result,
     Statistics,
     compute_metrics,
     read_result,
@@ -31,11 +34,12 @@ from expclip.benchmarks.results.record import (
 )
 from expclip.benchmarks.task_data import TeadData
 from expclip.benchmarks.tasks import CATALOGUE, Sources, Task, collect_tasks
+from expclip.benchmarks.tasks.collection import match_tasks
 from expclip.benchmarks.tasks.files import hash_inputs
 from expclip.face import BLENDSHAPES
 from expclip.face.errors import DataError, ExpclipError
 
-__all__ = ["Evaluation", "Measured", "Progress", "evaluate", "fingerprint"]
+__all__ = ["Evaluation", "Measured", "Progress", "evaluate", "fingerprint", "name_model"]
 
 Progress = Callable[[str, int, int], None]
 """Called with a task, how many are done, of how many."""
@@ -53,6 +57,7 @@ class Measured:
         metrics: weighted means, with intervals.
         path: of the result, if one was written.
         resumed: taken from an earlier run.
+        replaced: another model's result of this name lay there.
     """
 
     task: TaskInfo
@@ -60,6 +65,7 @@ class Measured:
     metrics: Mapping[str, Metric]
     path: Path | None = None
     resumed: bool = False
+    replaced: bool = False
 
     @property
     def score(self) -> float:
@@ -125,6 +131,9 @@ def evaluate(
     """
     sources = data if isinstance(data, Sources) else Sources(tead=data)
     names = None if tasks is None else [one for one in tasks if isinstance(one, str)]
+    match_tasks(names)
+    if out is not None:  # before anything is read or asked
+        make_folder(Path(out))
     own: list[Task] = [one for one in tasks or () if not isinstance(one, str)]
     chosen, skipped = collect_tasks(sources, names)
     info = _describe(model, name, batch)
@@ -163,8 +172,9 @@ class _Run:
         Raises:
             Skip: it cannot do the task.
         """
-        if (before := self._before(task.info)) is not None:
-            return before
+        earlier = self._earlier(task.info)
+        if earlier is not None and (again := self._resume(earlier, task.info)) is not None:
+            return again
         began = time.monotonic()
         try:
             outcome = task.measure(self.ask(task))
@@ -184,25 +194,30 @@ class _Run:
             statistics=self.statistics,
             log={"seconds": round(time.monotonic() - began, 3)},
         )
-        return Measured(task.info, outcome, result.metrics, result.path)
+        replaced = earlier is not None and earlier.model != self.info
+        return Measured(task.info, outcome, result.metrics, result.path, replaced=replaced)
 
-    def _before(self, info: TaskInfo) -> Measured | None:
-        """Return what an earlier run of this code found for the same model, task and data."""
-        if self.out is None or self.overwrite or self.info.sha256 is None:
+    def _earlier(self, info: TaskInfo) -> Result | None:
+        """Return what lies where the result will."""
+        if self.out is None:
             return None
-        path = result_path(self.out, self.info.name, info)
         try:
-            result = read_result(path)
-            same = (result.model, result.task, result.statistics) == (
-                self.info,
-                info,
-                self.statistics,
-            )
-            if not same or result.environment.get("code_sha256") != hash_code():
-                return None
-            return Measured(info, result.outcome(), result.metrics, path, resumed=True)
-        except DataError:  # none, or changed since: measured again
+            return read_result(result_path(self.out, self.info.name, info))
+        except DataError:  # none, or changed since
             return None
+
+    def _resume(self, earlier: Result, info: TaskInfo) -> Measured | None:
+        """Return what this code found before for the same model, task, data and statistics."""
+        mine = (self.info, info, self.statistics, hash_code())
+        theirs = (earlier.model, earlier.task, earlier.statistics)
+        known = (*theirs, earlier.environment.get("code_sha256"))
+        if self.overwrite or self.info.sha256 is None or known != mine:
+            return None
+        try:
+            outcome = earlier.outcome()
+        except DataError:  # changed since: measured again
+            return None
+        return Measured(info, outcome, earlier.metrics, earlier.path, resumed=True)
 
 
 def _asking(model: object, batch: int) -> Callable[[Task], Asked]:
@@ -217,21 +232,28 @@ def _asking(model: object, batch: int) -> Callable[[Task], Asked]:
     return lambda task: asked
 
 
+def name_model(model: object, name: str | None = None) -> str:
+    """Return what a model is called in results: this name, its own attribute, or its class."""
+    told = name or getattr(model, "name", None)
+    named = told if isinstance(told, str) and told.strip() else type(model).__name__
+    return " ".join(named.split())
+
+
 def _describe(model: object, name: str | None, batch: int) -> ModelInfo:
     """Return what is told of a model.
 
     Raises:
         ModelError: it has none of the methods.
+        DataError: its name cannot be shown.
     """
+    told = check_words(name_model(model, name), "name")
     if isinstance(model, Perfect):
         digest = hashlib.sha256(Perfect.name.encode()).hexdigest()
-        return ModelInfo(name or Perfect.name, sha256=digest, role="oracle")
-    told = name or getattr(model, "name", None)
-    named = told if isinstance(told, str) and told.strip() else type(model).__name__
+        return ModelInfo(told, sha256=digest, role="oracle")
     revision = getattr(model, "revision", None)
     role = "baseline" if type(model).__module__ in _BASELINE_MODULES else "model"
     return ModelInfo(
-        " ".join(named.split()),
+        told,
         revision if isinstance(revision, str) else None,
         fingerprint(model, batch=batch),
         role,  # type: ignore[arg-type]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,10 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(help="Measure any model on shared tasks.", no_args_is_help=True)
-app.add_typer(bench_study.app, name="study")
-for command in bench_results.COMMANDS:
-    app.command()(command)
-app.command()(bench_picture.picture)
 
 _TEAD = Path("out/tead")
 _RESULTS = Path("out/results")
@@ -32,33 +30,62 @@ _Data = Annotated[
     str | None,
     typer.Option("--data", help="A TEAD: folder or Hub id. Default: out/tead, if it is there."),
 ]
-_Config = Annotated[str | None, typer.Option("--config", help="Of the TEAD, where it has several.")]
-_Sequences = Annotated[
-    Path | None, typer.Option("--sequences", help="A folder of ARKit recordings.")
+_Config = Annotated[
+    str | None, typer.Option("--config", help="Config of the TEAD, where it has several.")
 ]
-_Beat = Annotated[Path | None, typer.Option("--beat", help="A folder of `expclip beat build`.")]
+_Sequences = Annotated[
+    Path | None,
+    typer.Option("--sequences", help="Folder of ARKit recordings, in any layout we read."),
+]
+_Beat = Annotated[
+    Path | None, typer.Option("--beat", help="Folder that `expclip beat build` wrote.")
+]
 _Pairs = Annotated[
-    Path | None, typer.Option("--pairs", help="A folder of sounds and recordings of one name.")
+    Path | None,
+    typer.Option("--pairs", help="Folder of sounds and ARKit recordings: a.wav and a.csv."),
 ]
 _Mead3d = Annotated[
-    Path | None, typer.Option("--mead3d", help="A folder of `expclip mead3d build`.")
+    Path | None, typer.Option("--mead3d", help="Folder that `expclip mead3d build` wrote.")
 ]
 _Labels = Annotated[
-    Path | None, typer.Option("--labels", help="A tsv of GoEmotions, or texts with its labels.")
+    Path | None, typer.Option("--labels", help="File of texts with GoEmotions' labels: its tsv.")
 ]
 _Basis = Annotated[
-    Path | None, typer.Option("--basis", help="A mesh basis: distances in millimetres too.")
+    Path | None,
+    typer.Option("--basis", help="Mesh basis, for millimetres: folder or zip of OBJ, or npz."),
 ]
 _Tasks = Annotated[
     list[str] | None,
-    typer.Option("--task", help='An id, or "tead/t2e-*". May be given again. Default: all.'),
+    typer.Option(
+        "--task",
+        metavar="ID",
+        help='A task, or several: "tead/t2e-*". May be given again. Default: all that the data '
+        "allow.",
+    ),
 ]
 _Smoke = Annotated[
-    bool, typer.Option("--smoke", help="Every task on tiny data made in memory: does it run?")
+    bool,
+    typer.Option("--smoke", help="Tiny data made in memory, for every task: does it run?"),
 ]
-_Out = Annotated[Path, typer.Option("--out", help="Folder of results.")]
-_Draws = Annotated[int, typer.Option(min=1, help="Draws of the bootstrap.")]
-_Seed = Annotated[int, typer.Option(min=0, help="Of the bootstrap.")]
+_Out = Annotated[Path, typer.Option("--out", help="Folder of results; --smoke's lie in smoke/.")]
+_Draws = Annotated[
+    int,
+    typer.Option(
+        min=1, help=f"Bootstrap draws of an interval; with --smoke at most {_SMOKE_DRAWS}."
+    ),
+]
+_Seed = Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")]
+_Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Measure again what is measured already.")
+]
+_PROTOCOLS = """\
+class    distinct texts against distinct expressions; right is what some row has together
+graded   the same; gain is the overlap of action units
+diverse  256 expressions as different as can be, a text each
+batch32  mean over all galleries of 32"""
+_KINDS = {"text": "texts", "face": "faces", "image": "images", "speech": "clips of speech"}
+_OPTIONS = """\
+[tead] is --data, [beat] --beat, and so on; [synthetic] is made here and needs none."""
 
 
 @app.command(name="list")
@@ -70,7 +97,8 @@ def list_tasks() -> None:
     wide = max(len(entry.id) for entry in CATALOGUE)
     for entry in CATALOGUE:
         print(f"{entry.id:{wide}}  {entry.title}  [{entry.data}]")
-    print(f"\nbaselines: {', '.join(BASELINES)}")
+    print(f"\n{_PROTOCOLS}\n\n{_OPTIONS}")
+    print(f"baselines: {', '.join(BASELINES)}")
     print("next: expclip bench run --model my_module:MyModel --smoke")
 
 
@@ -81,13 +109,17 @@ def run(
         typer.Option(
             "--model",
             metavar="NAME",
-            help="module:factory of the current folder, a checkpoint's folder, or a Hub id. "
-            "May be given again.",
+            help="module:factory or file.py:factory (a class, a function, or an object), a "
+            "checkpoint's folder, or a Hub id. May be given again.",
         ),
     ] = None,
     baselines: Annotated[
         list[str] | None,
-        typer.Option("--baseline", help="See `expclip bench list`; `all` for all of them."),
+        typer.Option(
+            "--baseline",
+            metavar="NAME",
+            help="One that `expclip bench list` names; `all` for all. May be given again.",
+        ),
     ] = None,
     tasks: _Tasks = None,
     data: _Data = None,
@@ -100,18 +132,18 @@ def run(
     basis: _Basis = None,
     out: _Out = _RESULTS,
     name: Annotated[
-        str | None, typer.Option(help="Of the model in results, where there is but one.")
+        str | None,
+        typer.Option(help="Name in results, for one model. Default: its `name`, or its class."),
     ] = None,
     encoder: Annotated[
-        str, typer.Option(help="Text features of the baselines nearest and ridge: or `words`.")
+        str,
+        typer.Option(help="Text features of nearest and ridge; `words` needs no weights."),
     ] = "minilm",
     batch: Annotated[int, typer.Option(min=1, help="Items given to a method at once.")] = 256,
     draws: _Draws = 10_000,
     seed: _Seed = 0,
     smoke: _Smoke = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Measure again what is measured.")
-    ] = False,
+    overwrite: _Overwrite = False,
 ) -> None:
     """Measure models, and write a result for each task that model and data allow.
 
@@ -119,6 +151,7 @@ def run(
     """
     from expclip.benchmarks.loading import load_model
     from expclip.benchmarks.results.record import Statistics
+    from expclip.benchmarks.run import name_model
 
     if not models and not baselines:
         if not smoke:
@@ -132,6 +165,10 @@ def run(
         _quiet()
     subjects: list[Any] = [load_model(one) for one in models or ()]
     subjects += _baselines(baselines or (), sources, "words" if smoke else encoder)
+    called = Counter(name_model(one, name) for one in subjects).most_common(1)[0]
+    if called[1] > 1:
+        raise ValueError(f"{called[1]} models are called {called[0]!r}: measure each in a run of "
+                         "its own, with a --name")  # fmt: skip
     statistics = Statistics(min(draws, _SMOKE_DRAWS) if smoke else draws, seed)
     out = out / "smoke" if smoke else out
     done = [
@@ -148,49 +185,6 @@ def run(
         for subject in subjects
     ]
     _finish(done, out)
-
-
-@app.command()
-def score(
-    predictions: Annotated[Path, typer.Argument(help="An npz of saved answers.")],
-    tasks: _Tasks = None,
-    data: _Data = None,
-    config: _Config = None,
-    sequences: _Sequences = None,
-    beat: _Beat = None,
-    pairs: _Pairs = None,
-    mead3d: _Mead3d = None,
-    labels: _Labels = None,
-    basis: _Basis = None,
-    out: _Out = _RESULTS,
-    name: Annotated[
-        str | None, typer.Option(help="Of the model in results; the file's by default.")
-    ] = None,
-    draws: _Draws = 10_000,
-    seed: _Seed = 0,
-    smoke: _Smoke = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Measure again what is measured.")
-    ] = False,
-) -> None:
-    """Score saved answers; the model is not needed. `expclip bench inputs` writes what is asked."""
-    from expclip.benchmarks.predictions import read_predictions
-    from expclip.benchmarks.results.record import Statistics
-
-    answers = read_predictions(predictions)
-    sources = _sources(data, config, sequences, beat, pairs, mead3d, labels, basis, smoke)
-    statistics = Statistics(min(draws, _SMOKE_DRAWS) if smoke else draws, seed)
-    out = out / "smoke" if smoke else out
-    done = _measure(
-        answers,
-        tasks,
-        data=sources,
-        out=out,
-        name=name,
-        statistics=statistics,
-        overwrite=overwrite,
-    )
-    _finish([done], out)
 
 
 @app.command()
@@ -217,9 +211,73 @@ def inputs(
     if not chosen:
         raise DataError("no task has its data: name some (--data, --beat, ...)")
     counts = write_inputs(out, chosen)
-    told = ", ".join(f"{count:,} of {kind}" for kind, count in counts.items() if count)
+    told = ", ".join(f"{count:,} {_KINDS[kind]}" for kind, count in counts.items())
     print(f"wrote {out / 'inputs.jsonl'}: {told}")
-    print("next: save the answers as an npz, and: expclip bench score predictions.npz")
+    print("next: save the answers (how: expclip bench score --help), and:")
+    named = {"data": data, "config": config, "sequences": sequences, "beat": beat,
+             "pairs": pairs, "mead3d": mead3d, "labels": labels}  # fmt: skip
+    rest = [f"--{option}={place}" for option, place in named.items() if place is not None]
+    rest += [f"--task={one}" for one in tasks or ()] + ["--smoke"] * smoke
+    print(f"expclip bench score answers.npz {shlex.join(rest)}".rstrip())
+
+
+@app.command()
+def score(
+    predictions: Annotated[Path, typer.Argument(help="Saved answers, an npz as told above.")],
+    tasks: _Tasks = None,
+    data: _Data = None,
+    config: _Config = None,
+    sequences: _Sequences = None,
+    beat: _Beat = None,
+    pairs: _Pairs = None,
+    mead3d: _Mead3d = None,
+    labels: _Labels = None,
+    basis: _Basis = None,
+    out: _Out = _RESULTS,
+    name: Annotated[
+        str | None, typer.Option(help="Name in results. Default: the npz's, or the file's.")
+    ] = None,
+    draws: _Draws = 10_000,
+    seed: _Seed = 0,
+    smoke: _Smoke = False,
+    overwrite: _Overwrite = False,
+) -> None:
+    """Score saved answers: no model is needed.
+
+    `expclip bench inputs` writes what is asked. The npz has two arrays for a METHOD, such as
+    text_to_expression: METHOD.ids, the ids of inputs.jsonl as strings, and METHOD.values, a
+    row of numbers for each. In NumPy:
+
+    np.savez("answers.npz", **{"text_to_expression.ids": ids, "text_to_expression.values": rows})
+
+    METHOD is text_to_expression or encode_text of a text, encode_expression or reconstruct of
+    a face, encode_image of an image. Of speech it is animate: animate.values has the frames of
+    all clips, one after the other, animate.frames how many each has, animate.fps the rate. A
+    string called name names the model.
+    """
+    from expclip.benchmarks.predictions import read_predictions
+    from expclip.benchmarks.results.record import Statistics
+
+    answers = read_predictions(predictions)
+    sources = _sources(data, config, sequences, beat, pairs, mead3d, labels, basis, smoke)
+    statistics = Statistics(min(draws, _SMOKE_DRAWS) if smoke else draws, seed)
+    out = out / "smoke" if smoke else out
+    done = _measure(
+        answers,
+        tasks,
+        data=sources,
+        out=out,
+        name=name,
+        statistics=statistics,
+        batch=sys.maxsize,  # a task's answers at once: those that are missing are counted
+        overwrite=overwrite,
+    )
+    _finish([done], out)
+
+
+for command in (bench_picture.picture, *bench_results.COMMANDS):
+    app.command()(command)
+app.add_typer(bench_study.app, name="study")
 
 
 def _sources(
@@ -267,7 +325,7 @@ def _quiet() -> None:
 def _baselines(names: Sequence[str], sources: Sources, encoder: str) -> list[object]:
     from expclip.benchmarks.baselines import BASELINES, UNTAUGHT, baseline
     from expclip.benchmarks.protocols import Skip
-    from expclip.face.errors import DataError
+    from expclip.face.errors import DataError, MissingExtra, ModelError
 
     every = [one for name in names for one in (BASELINES if name == "all" else (name,))]
     try:
@@ -275,6 +333,13 @@ def _baselines(names: Sequence[str], sources: Sources, encoder: str) -> list[obj
         return [baseline(name, data, encoder=encoder) for name in every]
     except Skip as reason:
         raise DataError(f"baselines: {reason}") from None
+    except MissingExtra as error:  # or the model's folder has a module of the package's name
+        file = getattr(sys.modules.get(str(error).partition(" ")[0]), "__file__", None)
+        if file is None or "site-packages" in Path(file).parts:
+            raise
+        raise ModelError(
+            f"{file} hides a package that the baselines need: measure them in a run of their own"
+        ) from None
 
 
 def _measure(subject: object, tasks: Sequence[str] | None, **options: Any) -> Evaluation:
@@ -297,6 +362,8 @@ def _measure(subject: object, tasks: Sequence[str] | None, **options: Any) -> Ev
         print(f"  {one.task.id:{wide}}  {one.task.main} {main.value:.4f} "
               f"({main.low:.4f} to {main.high:.4f}{again})")  # fmt: skip
     _tell_skipped(found.skipped, tasks)
+    if replaced := sum(one.replaced for one in found.measured):
+        print(f"  replaced {replaced} of another model of this name: --name keeps both")
     return found
 
 

@@ -32,10 +32,14 @@ def picture(
     data: Annotated[
         str | None, typer.Option(help="A TEAD: folder or Hub id. Default: out/tead.")
     ] = None,
-    config: Annotated[str | None, typer.Option(help="Of the TEAD, where it has several.")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="Config of the TEAD, where it has several.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The picture, an SVG.")] = Path("out/manifold.svg"),
-    name: Annotated[str | None, typer.Option(help="Of the model in the picture.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of every choice.")] = 0,
+    name: Annotated[
+        str | None, typer.Option(help="Name in the picture. Default: the model's.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of every choice.")] = 0,
     points: Annotated[
         int, typer.Option(min=8, max=20_000, help="Faces and texts together, at most.")
     ] = 2000,

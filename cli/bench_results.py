@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,10 +44,16 @@ def compare(
 
 
 def verify(
-    results: Annotated[Path, typer.Argument(help="A result, a model's folder, or all.")],
+    results: Annotated[
+        Path, typer.Argument(help="A result, a model's folder, or the folder of all.")
+    ],
     inputs: Annotated[
         list[Path] | None,
-        typer.Option("--inputs", help="Folders of the data measured on: their files are checked."),
+        typer.Option(
+            "--inputs",
+            metavar="FOLDER",
+            help="The data measured on: their files are checked. May be given again.",
+        ),
     ] = None,
     data: Annotated[
         str | None,
@@ -67,7 +74,8 @@ def verify(
     if found.unseen:
         more = len(found.unseen) - _SHOWN
         rest = f" and {more} more" if more > 0 else ""
-        print(f"not checked, for want of the data: {', '.join(found.unseen[:_SHOWN])}{rest}")
+        print(f"not checked: {', '.join(found.unseen[:_SHOWN])}{rest}")
+        print("name the data to check these too: --data, --inputs")
     if not found.ok:
         raise DataError(f"{results}: {len(found.problems)} faults in {found.checked} results")
     print(f"{results}: {found.checked} results are as they were written")
@@ -79,7 +87,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Folder of tables and plots. Default: that of the results.")
     ] = None,
-    title: Annotated[str, typer.Option(help="Heads the tables.")] = "Leaderboard",
+    title: Annotated[str, typer.Option(help="Title of the page and the tables.")] = "Leaderboard",
 ) -> None:
     """Write the leaderboard as Markdown and HTML: intervals, ranges of ranks, plots."""
     from expclip.benchmarks.board.report import write_leaderboard
@@ -104,7 +112,7 @@ def publish(
     sidecars: Annotated[
         bool, typer.Option("--sidecars", help="Send the values of each query too: with texts.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent.")] = False,
     endpoint: Annotated[
         str | None, typer.Option(help="Another Hub; by default HF_ENDPOINT, or huggingface.co.")
     ] = None,
@@ -133,8 +141,10 @@ def publish_tasks(
     data: Annotated[
         str | None, typer.Option(help="The same TEAD in a folder. Default: from the Hub.")
     ] = None,
-    config: Annotated[str | None, typer.Option(help="Of the TEAD, where it has several.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing.")] = False,
+    config: Annotated[
+        str | None, typer.Option(help="Config of the TEAD, where it has several.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent.")] = False,
     endpoint: Annotated[
         str | None, typer.Option(help="Another Hub; by default HF_ENDPOINT, or huggingface.co.")
     ] = None,
@@ -202,8 +212,12 @@ def _p_cell(p: float | None) -> str:
 def _tell_sent(found: PublishedResults, dry_run: bool) -> None:
     for name, content in sorted(found.files.items()):
         print(f"{'would send' if dry_run else 'sent'} {name} ({len(content):,} bytes)")
+        if dry_run and name.endswith(".yaml"):  # what the Hub shows
+            print(textwrap.indent(content.decode(), "  "), end="")
     for name in found.unchanged:
         print(f"there already: {name}")
+    if not found.reached:
+        print("the Hub was not reached: what it has already would not be sent")
     if dry_run:
         print(f"next: the same without --dry-run publishes to {found.url}")
     else:

@@ -39,8 +39,8 @@ def make(
         int | None, typer.Option(min=1, help="Items a rater sees. Default: all.")
     ] = None,
     checks: Annotated[int, typer.Option(min=0, help="Attention checks a rater.")] = 3,
-    seed: Annotated[int, typer.Option(help="Of every choice, and of the codes.")] = 0,
-    title: Annotated[str, typer.Option(help="Of the page.")] = "Rating faces",
+    seed: Annotated[int, typer.Option(help="Seed of every choice, and of the codes.")] = 0,
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Rating faces",
 ) -> None:
     """Make one page for all raters, without the models' names, and the key.
 
@@ -64,23 +64,29 @@ def make(
 def analyse(
     answers: Annotated[
         list[Path],
-        typer.Argument(metavar="ANSWERS...", help="What raters sent back: CSV files, or folders."),
+        typer.Argument(metavar="ANSWERS", help="What raters sent back: CSV files, or folders."),
     ],
     key: Annotated[Path, typer.Option(help="key.json of the study.")] = _OUT / "key.json",
     out: Annotated[
         Path | None, typer.Option(help="Folder of the tables. Default: that of the key.")
     ] = None,
     failed_checks: Annotated[
-        float, typer.Option(help="Leave out who fails this share of the checks.")
+        float, typer.Option(min=0, help="Leave out who fails this share of the checks, or more.")
     ] = 0.5,
     same_answer: Annotated[
-        float, typer.Option(help="Leave out who gives one answer in this share of cases.")
+        float,
+        typer.Option(min=0, help="Leave out who gives one answer in this share of cases, or more."),
     ] = 0.95,
     answered: Annotated[
-        float, typer.Option(help="Leave out who answers less than this share of the questions.")
+        float,
+        typer.Option(
+            min=0, max=1, help="Leave out who answers less than this share of the questions."
+        ),
     ] = 0.5,
-    draws: Annotated[int, typer.Option(min=1, help="Of the bootstrap and the tests.")] = 10_000,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap and the tests.")] = 0,
+    draws: Annotated[
+        int, typer.Option(min=1, help="Draws of the bootstrap and the tests.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap and the tests.")] = 0,
 ) -> None:
     """Tell means with intervals, agreement, and which differences of models hold.
 
@@ -93,12 +99,15 @@ def analyse(
         read_key,
         write_analysis,
     )
+    from expclip.face.errors import DataError
 
     files = [
         file
         for path in answers
         for file in (sorted(path.glob("*.csv")) if path.is_dir() else [path])
     ]
+    if not files:
+        raise DataError(f"{', '.join(map(str, answers))}: no CSV of answers in it")
     rule = ScreeningRule(failed_checks, same_answer, answered)
     found = analyse_study(files, read_key(key), rule=rule, draws=draws, seed=seed)
     print(analysis_markdown(found))

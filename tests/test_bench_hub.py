@@ -13,6 +13,7 @@ import yaml
 from bench_results import RECONSTRUCTION, RETRIEVAL, write
 from huggingface_hub import HfApi, hf_hub_download, parse_eval_result_entries
 from servers.hub import HubServer
+from typer.testing import CliRunner
 
 from expclip.benchmarks.board.hub import (
     PublishedResults,
@@ -23,6 +24,7 @@ from expclip.benchmarks.board.hub import (
     publish_results,
 )
 from expclip.benchmarks.results.record import read_result
+from expclip.cli.bench import app
 from expclip.face.errors import DataError, ModelError
 
 MODEL, DATASET = "expclip/small", "expclip/tead"
@@ -149,6 +151,27 @@ def test_a_dry_run_sends_nothing(server: HubServer, api: HfApi, results: Path) -
     found = send(server, results, dry_run=True, token=server.read_token)
     assert found.revision == "" and EVAL_RESULTS in found.files
     assert "commit" not in server.stats()["routes"]
+
+
+def test_a_dry_run_needs_no_hub_and_shows_what_the_hub_would(results: Path) -> None:
+    nowhere = "http://127.0.0.1:9"
+    command = ["publish", str(results), "--repo", MODEL, "--dataset", DATASET]
+    told = CliRunner().invoke(app, [*command, "--dry-run", "--endpoint", nowhere])
+    assert told.exit_code == 0, told.output
+    assert f"would send {EVAL_RESULTS}" in told.output
+    assert "task_id: tead_t2e_class_v1" in told.output and "not reached" in told.output
+    found = publish_benchmark(DATASET, [RETRIEVAL], config="c", dry_run=True, endpoint=nowhere)
+    assert not found.reached and list(found.files) == ["eval.yaml"]
+    with pytest.raises(ModelError, match="cannot be reached"):
+        publish_results(results, MODEL, dataset=DATASET, token="hf_x", endpoint=nowhere)
+
+
+def test_a_dry_run_of_a_model_that_is_not_there_says_so(
+    server: HubServer, api: HfApi, results: Path
+) -> None:
+    api.delete_repo(MODEL)
+    with pytest.raises(ModelError, match="it knows none of this name"):
+        send(server, results, dry_run=True)
 
 
 def test_a_changed_result_is_not_published(server: HubServer, api: HfApi, results: Path) -> None:

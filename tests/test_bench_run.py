@@ -18,7 +18,7 @@ from expclip.benchmarks.results.record import Statistics, read_result
 from expclip.benchmarks.run import evaluate, fingerprint
 from expclip.benchmarks.tasks import Sources, collect_tasks
 from expclip.cli.bench import app
-from expclip.face.errors import DataError, ModelError
+from expclip.face.errors import DataError, MissingExtra, ModelError
 
 SMOKE = Sources(smoke=True)
 FEW = Statistics(draws=50)
@@ -78,6 +78,33 @@ def test_a_model_in_a_folder_with_its_own_models_and_benchmarks_is_measured(fold
     assert result.notes["by"] == "faces"
 
 
+def test_a_module_that_hides_a_package_of_a_baseline_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torchthing.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def refuse(*_: object, **__: object) -> None:
+        __import__("torchthing")
+        raise MissingExtra("torchthing", "models")
+
+    monkeypatch.setattr("expclip.benchmarks.baselines.baseline", refuse)
+    done = CliRunner().invoke(app, ["run", "--smoke", "--baseline", "nearest"])
+    assert f"{tmp_path / 'torchthing.py'} hides a package" in str(done.exception)
+
+
+def test_a_name_that_cannot_be_shown_is_refused_before_anything_is_asked() -> None:
+    with pytest.raises(DataError, match=r"name.* expected one line of visible text"):
+        evaluate(Faces(faces), [TASK], data=SMOKE, name="\x1b[31m", statistics=FEW)
+
+
+def test_the_commands_stand_in_the_order_of_their_use() -> None:
+    told = CliRunner().invoke(app, ["--help"]).output
+    order = ("list ", "run ", "inputs ", "score ", "compare ", "verify ", "report ", "publish ")
+    places = [told.index(f"│ {name}") for name in order]
+    assert places == sorted(places)
+
+
 def test_a_file_and_an_object_name_a_model_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +123,16 @@ def test_a_file_and_an_object_name_a_model_too(
         ("import nothing_of_this_name", "bad_b:Mine", "no module 'nothing_of_this_name'"),
         ("def Mine(size): pass", "bad_c:Mine", "cannot be called with nothing"),
         ("1 / 0", "bad_d:Mine", r"cannot be imported \(.*bad_d.py, line 1\): ZeroDivisionError"),
+        (
+            "\ndef x(:",
+            "bad_e:Mine",
+            r"imported \(.*bad_e.py, line 2\): SyntaxError: invalid syntax$",
+        ),
+        ("import sys; sys.exit(3)", "bad_f:Mine", r"\(.*bad_f.py, line 1\): SystemExit: 3"),
+        ("class Mine:\n def __init__(self, a, *, b): pass", "bad_g:Mine", r"it takes \(a, \*, b\)"),
+        ("def Mine(): pass", "bad_h:Mine", "returned None, expected a model"),
+        ("", "no/bad_i.py:Mine", r"no such file"),
+        ("", "", "no folder here"),
     ],
 )
 def test_a_broken_module_is_one_line(
@@ -103,10 +140,49 @@ def test_a_broken_module_is_one_line(
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.chdir(tmp_path)
-    (tmp_path / f"{name.split(':')[0]}.py").write_text(content)
+    if content:
+        (tmp_path / f"{name.split(':')[0]}.py").write_text(content)
     with pytest.raises(ModelError, match=told) as raised:
         load_model(name)
     assert "\n" not in str(raised.value)
+
+
+def test_an_object_that_can_be_called_is_taken_as_it_is_if_it_has_a_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "a_network.py").write_text(
+        "class Net:\n    def __call__(self, x): return x\n"
+        "    def encode_text(self, texts): return texts\n\nnet = Net()\n"
+    )
+    assert type(load_model(f"{tmp_path / 'a_network.py'}:net")).__name__ == "Net"
+
+
+def test_files_of_one_name_and_of_the_name_of_a_package_are_each_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for place, value in (("a/net_of_two.py", 1), ("b/net_of_two.py", 2), ("b/json.py", 3)):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(f"what = {value}\n")
+        assert load_model(f"{tmp_path / place}:what") == value
+
+
+def test_two_models_of_one_name_are_refused_before_one_takes_the_others_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    text = "class Net:\n    def text_to_expression(self, texts): return [[{}] * 52] * len(texts)"
+    for name, value in (("old_net", 0.25), ("new_net", 0.5)):
+        (tmp_path / f"{name}.py").write_text(text.format(value))
+    few = ["run", "--smoke", "--task", TASK, "--draws", "20", "--model", "old_net:Net"]
+    told = CliRunner().invoke(app, [*few, "--model", "new_net:Net"])
+    assert "2 models are called 'Net'" in str(told.exception)
+    assert not (tmp_path / "out").exists()
+    assert "replaced" not in CliRunner().invoke(app, few).output
+    again = CliRunner().invoke(app, [*few[:-1], "new_net:Net"])
+    assert "replaced 1 of another model of this name" in again.output
 
 
 def test_a_name_that_is_nothing_is_one_line(tmp_path: Path) -> None:
@@ -136,7 +212,8 @@ def test_what_a_model_lacks_is_skipped_with_its_reason() -> None:
         (lambda texts: np.full((len(texts), 52), 1e300), "returned NaN or infinite"),
         (lambda texts: np.array([["a"] * 52] * len(texts)), "returned <U1, expected numbers"),
         (lambda texts: [[0.0] * (n % 2 + 1) for n in range(len(texts))], "is no NumPy array"),
-        (lambda texts: None, "returned object"),
+        (lambda texts: None, r"returned None, expected numbers \(\d+, 52\)"),
+        (lambda texts: sys.exit(3), r"failed \(.*test_bench_run.py, line \d+\): SystemExit: 3"),
         (lambda texts: texts[10_000], r"failed \(.*test_bench_run.py, line \d+\): IndexError"),
     ],
 )
@@ -145,6 +222,52 @@ def test_an_answer_that_is_none_names_the_method(answer: Callable[..., object], 
         evaluate(Faces(answer), [TASK], data=SMOKE, statistics=FEW)
     assert "Faces.text_to_expression" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_tensors_with_gradients_and_of_half_width_are_taken() -> None:
+    torch = pytest.importorskip("torch")
+    rows = torch.arange(104.0).reshape(2, 52).div(128)
+    for given in (rows.clone().requires_grad_(), rows.bfloat16(), rows.half()):
+        found = Asked(Faces(lambda texts, given=given: given)).text_to_expression(["a", "b"])
+        assert found.dtype == np.float32
+        assert np.array_equal(found, rows.numpy())
+
+
+def test_a_model_that_writes_into_what_it_is_given_changes_nothing_of_a_task() -> None:
+    class Writes:
+        fps = 1.0
+
+        def text_to_expression(self, texts: list[str]) -> np.ndarray:
+            found = faces(texts)
+            texts.clear()
+            return found
+
+        def reconstruct(self, weights: np.ndarray) -> np.ndarray:
+            weights[:] = 0.25
+            return weights
+
+        def animate(self, audio: np.ndarray, sample_rate: int) -> np.ndarray:
+            audio[:] = 0
+            return np.zeros((1, 52))
+
+    asked = Asked(Writes())
+    given, sound = np.ones((3, 52), np.float32), np.ones(4, np.float32)
+    assert asked.reconstruct(given).tolist() == np.full((3, 52), 0.25).tolist()
+    asked.animate(sound, 4)
+    assert given.min() == sound.min() == 1
+    assert asked.text_to_expression(["a", "b"]).shape == (2, 52)
+    found = evaluate(Writes(), ["tead/reconstruction"], data=SMOKE, statistics=FEW)
+    assert found.scores["tead/reconstruction"] > 0.01
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_the_model_is_asked(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    def ask(texts: list[str]) -> np.ndarray:
+        raise AssertionError("asked")
+
+    with pytest.raises(DataError, match=r"file.out: cannot be made"):
+        evaluate(Faces(ask), [TASK], data=SMOKE, out=tmp_path / "file" / "out")
 
 
 def test_not_implemented_is_a_reason_to_skip() -> None:

@@ -157,10 +157,15 @@ def test_other_versions_and_other_data_get_tables_of_their_own(tmp_path: Path) -
     write(tmp_path, "a", 0.5)
     write(tmp_path, "b", 0.5, replace(RETRIEVAL, version=2))
     write(tmp_path, "c", 0.5, replace(RETRIEVAL, data_sha256="c" * 64))
-    slugs = [table.slug for table in read_board(tmp_path).tables]
+    board = read_board(tmp_path)
+    slugs = [table.slug for table in board.tables]
     assert slugs == [
         "tead.t2e-class@1-aaaaaaaa", "tead.t2e-class@1-cccccccc", "tead.t2e-class@2",
     ]  # fmt: skip
+    markdown, page = build_markdown(board), build_page(board)
+    for slug in slugs:  # and the overview tells them apart
+        assert f"| `{slug}` | R@1 ↑ |" in markdown
+        assert f">{slug}</a>" in page
 
 
 def test_a_result_with_other_queries_is_left_out_and_told(tmp_path: Path) -> None:

@@ -87,6 +87,19 @@ def test_saved_motion_is_scored_and_the_command_says_what_is_missing(tmp_path: P
     assert "skipped synthetic/style" in done.output
 
 
+def test_inputs_name_the_command_that_scores_them_on_the_same_data(tmp_path: Path) -> None:
+    asked = ["--smoke", "--task", "tead/t2e-class", "--task", "tead/paths"]
+    done = CliRunner().invoke(app, ["inputs", *asked, "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "score answers.npz --task=tead/t2e-class --task=tead/paths --smoke\n" in done.output
+    ids = np.array([line["id"] for line in inputs_of(tmp_path, "text")])
+    path = tmp_path / "some.npz"
+    rows = np.ones((len(ids) - 1, 52))
+    np.savez(path, **{"text_to_expression.ids": ids[1:], "text_to_expression.values": rows})
+    done = CliRunner().invoke(app, ["score", str(path), *asked[:3], "--out", str(tmp_path)])
+    assert f" 1 of {len(ids)} inputs" in str(done.exception)
+
+
 def test_answers_to_some_questions_only_are_refused(tmp_path: Path) -> None:
     texts = sorted(set(SMOKE.tead_data.test.texts))[:5]
     path = tmp_path / "p.npz"
@@ -100,18 +113,22 @@ def test_answers_to_some_questions_only_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "told"),
     [
-        (good(**{"encode_text.values": np.array([[Trap()]] * 2, object)}), "plain numbers"),
-        (good(**{"encode_text.ids": np.array([Trap(), Trap()], object)}), "plain numbers"),
+        (good(**{"encode_text.values": np.array([[Trap()]] * 2, object)}), "Python objects"),
+        (good(**{"encode_text.ids": np.array([Trap(), Trap()], object)}),
+         r"encode_text.ids has Python objects, .* expected np.array\(ids, str\)"),
         (good(**{"encode_text.values": np.full((2, 3), np.nan)}), "row 0 has NaN"),
         (good(**{"encode_text.values": np.full((2, 3), 1e300)}), "row 0 has NaN or infinite"),
-        (good(**{"encode_text.values": np.ones(2)}), r"is float64 \(2,\), expected \(n, width\)"),
+        (good(**{"encode_text.values": np.ones(2)}), r"float64 \(2,\), expected real numbers"),
         (good(**{"encode_text.values": np.ones((3, 3))}), "2 ids and 3 rows"),
         (good(**{"encode_text.values": np.ones((2, 3), complex)}), "is complex128"),
         (good(**{"encode_text.values": None}), "has no encode_text.values beside it"),
+        (good(**{"encode_text.ids": None}), "encode_text.values has no encode_text.ids beside it"),
+        (good(**{"encode_text.ids": np.array([], str)}), r"<U1 \(0,\), expected \(n,\) .* from 1"),
+        (good(name=np.array("\x1b[31m")), "name.* expected one line of visible text"),
         (good(**{"encode_text.ids": np.array(["a", "a"])}), "encode_text.ids has 'a' twice"),
         (good(**{"encode_text.ids": np.array([1, 2])}), r"int64 \(2,\), expected \(n,\) strings"),
         (good(**{"text_to_expression.ids": np.array(["a"]),
-                 "text_to_expression.values": np.ones((1, 51))}), r"expected \(n, 52\)"),
+                 "text_to_expression.values": np.ones((1, 51))}), r"real numbers \(n, 52\)"),
         (good(**{"decode.ids": np.array(["a"])}), "array 'decode.ids', expected METHOD.ids"),
         (good(**{"animate.ids": np.array(["a"]), "animate.values": np.ones((3, 52))}),
          "animate.frames is missing"),

@@ -8,6 +8,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typer.testing import CliRunner
 
 from expclip.benchmarks.outcome import Outcome
 from expclip.benchmarks.results.compare import compare
+from expclip.benchmarks.results.folder import write_alone
 from expclip.benchmarks.results.record import (
     ModelInfo,
     Statistics,
@@ -160,6 +162,29 @@ def test_a_changed_byte_of_a_sidecar_is_found_and_so_is_one_that_is_gone(tmp_pat
         assert f"{result.sidecar}: its SHA-256 is" in verify(tmp_path).problems[0]
     result.sidecar.unlink()
     assert verify(tmp_path).problems == (f"{result.sidecar}: there is no such file",)
+
+
+def test_every_changed_byte_of_a_log_is_found_and_a_log_may_be_gone(tmp_path: Path) -> None:
+    log = write(tmp_path, "mine", 0.5, log={"seconds": 1.5}).log
+    content = log.read_bytes()
+    for place in range(len(content)):
+        log.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert [str(log) in line for line in verify(tmp_path).problems] == [True]
+    log.unlink()
+    assert verify(tmp_path).ok
+
+
+def test_a_write_waits_for_that_of_another_run(tmp_path: Path) -> None:
+    path = write(tmp_path, "mine", 0.5).path
+    with ThreadPoolExecutor(1) as pool:
+        with write_alone(tmp_path):
+            other = pool.submit(write, tmp_path, "mine", 0.25)
+            with pytest.raises(TimeoutError):
+                other.result(timeout=0.1)
+            assert read_result(path).main.value == pytest.approx(0.5)
+        assert other.result().path == path
+    assert read_result(path).main.value == pytest.approx(0.25)
+    assert verify(tmp_path).ok
 
 
 def test_a_sidecar_without_a_result_is_named(tmp_path: Path) -> None:

@@ -383,7 +383,31 @@ def test_of_two_files_of_a_rater_the_fuller_stands(key: Key, tmp_path: Path) -> 
     study_tree.write_answers(tmp_path / "a.csv", rows)
     analysis = analyse_study(tmp_path.glob("*.csv"), key, draws=20)
     assert analysis.raters[0].file == "a.csv"
-    assert list(analysis.aside.values()) == [f"{tmp_path / 'z.csv'}: a.csv stands for {rater}"]
+    told = f"a.csv is of the same rater, {rater}, with as many answers or more"
+    assert list(analysis.aside.values()) == [f"{tmp_path / 'z.csv'}: {told}"]
+
+
+def test_what_is_no_file_of_answers_is_told_as_it_is(stimuli: Stimuli, tmp_path: Path) -> None:
+    made = write_study(stimuli, tmp_path / "study", PlanOptions(raters=2))
+
+    def told(*places: Path) -> str:
+        command = ["analyse", *map(str, places), "--key", str(made.key)]
+        return str(CliRunner().invoke(app, command).exception)
+
+    assert told(tmp_path / "no.csv") == f"{tmp_path / 'no.csv'}: there is no such file"
+    (tmp_path / "none").mkdir()
+    assert told(tmp_path / "none") == f"{tmp_path / 'none'}: no CSV of answers in it"
+
+
+def test_a_file_that_is_told_in_the_table_keeps_its_quotes(key: Key, tmp_path: Path) -> None:
+    rater = next(iter(key.raters))
+    study_tree.write_answers(
+        tmp_path / "a.csv", study_tree.rows(key, rater, lambda m, i, _: 1 + ord(i) % 4)
+    )
+    (tmp_path / "b.csv").write_text("it's <b>\n")
+    analysis = analyse_study(tmp_path.glob("*.csv"), key, draws=20)
+    told = analysis_markdown(analysis)
+    assert "&#x27;" not in told and "it's" in told and "<b>" not in told
 
 
 def test_a_file_that_a_spreadsheet_saved_again_is_read(key: Key, tmp_path: Path) -> None:

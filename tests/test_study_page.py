@@ -240,6 +240,17 @@ def test_an_unknown_code_is_refused(opened: Browser, files: StudyFiles) -> None:
 
 
 @needs_browser
+def test_a_link_that_was_cut_still_opens_the_page(opened: Browser, files: StudyFiles) -> None:
+    opened.open(files.page, READY)
+    for told, code in (("AB%", ""), ("ab%20", "ab")):
+        opened.run("delete document.documentElement.dataset.ready")
+        opened.run(f"location.hash = '{told}'; location.reload()")
+        wait(opened, READY)
+        assert opened.run("document.getElementById('rater').value.trim()") == code
+        assert not opened.run("document.getElementById('start').hidden")
+
+
+@needs_browser
 def test_hostile_text_is_shown_as_text(opened: Browser, hostile: StudyFiles) -> None:
     key = read_key(hostile.key)
     (rater,) = key.raters

@@ -53,12 +53,14 @@ class PublishedResults:
         revision: the commit that holds it; empty after a dry run.
         files: what was sent, by path.
         unchanged: files that were there already.
+        reached: False after a dry run without a Hub: what is there already is not known.
     """
 
     url: str
     revision: str
     files: Mapping[str, bytes]
     unchanged: tuple[str, ...]
+    reached: bool = True
 
 
 def hub_task_id(info: TaskInfo) -> str:
@@ -152,7 +154,7 @@ def publish_results(
         family: tasks whose ids begin so are that data set's.
         revision: commit of the data set that was measured on.
         sidecars: send the values of each query too; their keys hold texts of the data set.
-        dry_run: send nothing.
+        dry_run: send nothing; the Hub need not be reached.
         token: of the Hub; by default the one that ``hf auth login`` or HF_TOKEN left.
         endpoint: another Hub's address.
 
@@ -191,14 +193,19 @@ def publish_benchmark(
         ValueError: the name is none on the Hub.
         ModelError: there is no such data set, or the Hub refuses.
     """
+    content = build_eval_yaml(tasks, config=config, split=split)
+    files = {"eval.yaml": content}
     hub = HubRepo(repo, token=token, endpoint=endpoint, writes=not dry_run)
-    state: State | None = hub.state()
+    try:
+        state: State | None = hub.state()
+    except ModelError as error:
+        if not dry_run or getattr(error.__context__, "response", None) is not None:
+            raise
+        return PublishedResults(hub.url, "", files, (), reached=False)
     if state is None:
         raise ModelError(f"{repo}: there is no such data set: publish it first")
-    content = build_eval_yaml(tasks, config=config, split=split)
     if is_held(content, state.files.get("eval.yaml")):
         return PublishedResults(hub.url, state.head, {}, ("eval.yaml",))
-    files = {"eval.yaml": content}
     head = "" if dry_run else hub.commit(files, [], state.head, "Tasks of the benchmark")
     return PublishedResults(hub.url, head, files, ())
 
@@ -225,12 +232,19 @@ def _send(
     from huggingface_hub import CommitOperationAdd
     from huggingface_hub.hf_api import RepoFile
 
+    from expclip.models.places import hub_failures
+
     api = _api(token, endpoint, needed=not dry_run)
     url = f"{api.endpoint}/{repo}"
     with _told(repo):
-        head = str(api.model_info(repo).sha)
-        tree = api.list_repo_tree(repo, revision=head, recursive=True)
-        there = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
+        try:
+            head = str(api.model_info(repo).sha)
+            tree = api.list_repo_tree(repo, revision=head, recursive=True)
+            there = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
+        except hub_failures() as error:
+            if not dry_run or getattr(error, "response", None) is not None:
+                raise
+            return PublishedResults(url, "", files, (), reached=False)
         same = tuple(path for path in files if is_held(files[path], there.get(path)))
         new = {path: content for path, content in files.items() if path not in same}
         if dry_run or not new:

@@ -125,6 +125,11 @@ class Board:
     skipped: tuple[Skipped, ...]
     problems: tuple[str, ...]
 
+    def name_of(self, table: Table) -> str:
+        """What a table is called beside the others: its task, with version and data if need be."""
+        same = sum(other.task.id == table.task.id for other in self.tables)
+        return table.task.id if same == 1 else table.slug
+
     @property
     def models(self) -> tuple[str, ...]:
         """Names of all models, those that lead in most tasks first, oracles last."""

@@ -113,7 +113,7 @@ def _overview(board: Board) -> Iterator[str]:
     yield "</tr></thead><tbody>"
     for table in board.tables:
         arrow = "↑" if table.task.higher_is_better else "↓"
-        link = f'<a href="#{table.slug}">{_plain(table.task.id)}</a>'
+        link = f'<a href="#{table.slug}">{_plain(board.name_of(table))}</a>'
         yield f"<tr><td>{link}</td><td>{_plain(table.task.main)} {arrow}</td>"
         rows = {row.result.model.name: row for row in table.rows}
         yield "".join(_overview_cell(rows.get(name)) for name in board.models)

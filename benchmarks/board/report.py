@@ -109,7 +109,7 @@ def _overview(board: Board) -> Iterator[str]:
         arrow = "↑" if table.task.higher_is_better else "↓"
         rows = {row.result.model.name: row for row in table.rows}
         cells = [_overview_cell(rows.get(name)) for name in board.models]
-        yield _line([f"`{table.task.id}`", f"{_escape(table.task.main)} {arrow}", *cells])
+        yield _line([f"`{board.name_of(table)}`", f"{_escape(table.task.main)} {arrow}", *cells])
     yield ""
 
 

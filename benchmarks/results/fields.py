@@ -16,6 +16,7 @@ __all__ = [
     "ModelInfo",
     "Role",
     "Statistics",
+    "check_words",
     "parse_inputs",
     "parse_metrics",
     "parse_model",
@@ -82,6 +83,17 @@ def take(record: Mapping[str, Any], name: str, kind: type[_T]) -> _T:
     return value
 
 
+def check_words(text: str, name: str) -> str:
+    """Return a text of one line without controls; what else is in it, the pages escape.
+
+    Raises:
+        DataError: it is empty, has such characters, or more than 200.
+    """
+    if not text.strip() or len(text) > _NAME or not all(c == " " or _is_shown(c) for c in text):
+        raise DataError(f"{_short(name)} is {_short(text)}, expected one line of visible text")
+    return text
+
+
 def parse_model(record: Mapping[str, Any]) -> ModelInfo:
     """Return the model of a result."""
     _check_fields(record, {"name", "role"}, {"revision", "sha256"})
@@ -121,7 +133,7 @@ def parse_metrics(record: Mapping[str, Any]) -> dict[str, Metric]:
     _check_count("metrics", record)
     found = {}
     for name, told in record.items():
-        _check_words(name, name)
+        check_words(name, name)
         if not isinstance(told, Mapping) or told.keys() != {"value", "low", "high"}:
             raise DataError(f"metric {_short(name)} is {_short(told)}, expected value, low, high")
         found[name] = Metric(*(_number(told[part], name) for part in ("value", "low", "high")))
@@ -132,7 +144,7 @@ def parse_notes(record: Mapping[str, Any]) -> dict[str, float | int | str]:
     """Return the notes of a result: short texts and finite numbers."""
     _check_count("notes", record)
     for name, note in record.items():
-        _check_words(name, name)
+        check_words(name, name)
         if isinstance(note, str):
             if len(note) > _TEXT:
                 raise DataError(f"note {_short(name)} has more than {_TEXT:,} characters")
@@ -165,14 +177,7 @@ def parse_inputs(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _words(record: Mapping[str, Any], name: str) -> str:
-    return _check_words(take(record, name, str), name)
-
-
-def _check_words(text: str, name: str) -> str:
-    """Return a text of one line without controls; what else is in it, the pages escape."""
-    if not text.strip() or len(text) > _NAME or not all(c == " " or _is_shown(c) for c in text):
-        raise DataError(f"{_short(name)} is {_short(text)}, expected one line of visible text")
-    return text
+    return check_words(take(record, name, str), name)
 
 
 def _is_shown(char: str) -> bool:

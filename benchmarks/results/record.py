@@ -34,10 +34,10 @@ from expclip.benchmarks.results.fields import (
     parse_task,
     take,
 )
+from expclip.benchmarks.results.folder import make_folder, write_alone, write_file
 from expclip.benchmarks.results.sidecar import pack_outcome, parse_outcome
 from expclip.benchmarks.results.signed import encode_json, read_limited, read_signed, sign
 from expclip.face.errors import DataError
-from expclip.face.files import write_atomically
 
 __all__ = [
     "Found",
@@ -116,6 +116,11 @@ class Result:
     def sidecar(self) -> Path:
         """Where the values of each query lie."""
         return self.path.with_suffix(".npz")
+
+    @property
+    def log(self) -> Path:
+        """Where it says when and for how long; a published result has none."""
+        return _beside(self.path, _LOG)
 
     def outcome(self) -> Outcome:
         """Read the values of each query.
@@ -250,11 +255,13 @@ def write_result(
         text = encode_json(signed)
     except (DataError, UnicodeEncodeError) as error:
         raise ValueError(str(error)) from error
-    _make_folder(path.parent)
-    _write(path.with_suffix(".npz"), packed)
-    _write(_beside(path, _LOG), encode_json({"finished": _now(), **(log or {})}))
-    _write(path, text)
-    _beside(path, _SKIP).unlink(missing_ok=True)
+    times = encode_json(sign({"finished": _now(), **(log or {})}))
+    make_folder(path.parent)
+    with write_alone(Path(out)):
+        write_file(path.with_suffix(".npz"), packed)
+        write_file(checked.log, times)
+        write_file(path, text)
+        _beside(path, _SKIP).unlink(missing_ok=True)
     return replace(checked, sha256=signed["sha256"])
 
 
@@ -272,10 +279,11 @@ def write_skipped(out: str | Path, model: ModelInfo, info: TaskInfo, reason: str
         text = encode_json(sign(note))
     except (DataError, UnicodeEncodeError) as error:
         raise ValueError(str(error)) from error
-    _make_folder(path.parent)
-    _write(skipped.path, text)
-    for old in (path, path.with_suffix(".npz"), _beside(path, _LOG)):
-        old.unlink(missing_ok=True)
+    make_folder(path.parent)
+    with write_alone(Path(out)):
+        write_file(skipped.path, text)
+        for old in (path, path.with_suffix(".npz"), _beside(path, _LOG)):
+            old.unlink(missing_ok=True)
     return skipped
 
 
@@ -390,18 +398,6 @@ def _check_name(path: Path, model: ModelInfo, task: TaskInfo, suffix: str) -> No
 
 
 # Files
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be made: {error.strerror}") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    with write_atomically(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from expclip.benchmarks.outcome import TaskInfo
 from expclip.benchmarks.results.record import Result, compute_metrics, find_results, read_result
+from expclip.benchmarks.results.signed import read_signed
 from expclip.face.errors import DataError
 from expclip.face.files import hash_file
 
@@ -40,7 +41,7 @@ def verify(
 ) -> Verification:
     """Check a result, or all results of a folder.
 
-    A changed byte in a JSON, in a sidecar, in a file measured on, or in a task's data is
+    A changed byte in a JSON, in a sidecar, in a log, in a file measured on, or in a task's data is
     found. Means and intervals are computed again from the sidecar. That the model really
     gave these values, only a new run can say.
 
@@ -71,7 +72,7 @@ def verify(
     known = {info.id: info for info in tasks}
     unseen: dict[str, None] = {}
     for result in results:
-        problems += _check_numbers(result)
+        problems += [*_check_numbers(result), *_check_log(result)]
         for fault, name in (*_check_inputs(result, folders), *_check_task(result, known)):
             if fault:
                 problems.append(f"{result.path}: {fault}")
@@ -92,6 +93,16 @@ def _check_numbers(result: Result) -> list[str]:
         for part in ("value", "low", "high")
         if not _is_near(stated := getattr(metric, part), again := getattr(made[name], part))
     ]
+
+
+def _check_log(result: Result) -> list[str]:
+    """Return a line for a log that was changed; there need be none."""
+    try:
+        if result.log.exists():
+            read_signed(result.log)
+    except DataError as error:
+        return [str(error)]
+    return []
 
 
 def _is_near(a: float, b: float) -> bool:

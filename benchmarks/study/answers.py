@@ -122,7 +122,10 @@ def collect_answers(
         *others, standing = sorted(several, key=lambda one: len(one.answers))
         best.append(standing)
         for other in others:
-            aside[other.path] = f"{other.path}: {standing.path.name} stands for {rater}"
+            aside[other.path] = (
+                f"{other.path}: {standing.path.name} is of the same rater, {rater}, with as "
+                "many answers or more"
+            )
     return best, aside
 
 
@@ -149,7 +152,7 @@ def read_answers(path: str | Path, key: Key) -> Returned:
 
 def _rows(path: Path) -> list[list[str]]:
     if not path.is_file():
-        raise DataError("is not a regular file")
+        raise DataError("is not a regular file" if path.exists() else "there is no such file")
     if path.stat().st_size > _MOST_BYTES:
         raise DataError(f"has {path.stat().st_size:,} bytes, expected at most {_MOST_BYTES:,}")
     text = path.read_bytes().decode("utf-8-sig")

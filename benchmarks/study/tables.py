@@ -168,4 +168,4 @@ def _told(estimate: Estimate) -> str:
 
 def _cell(name: str) -> str:
     """Return a name that no table takes for its own signs."""
-    return html.escape(re.sub(r"[|\\`*\[\]\s]+", " ", name).strip())
+    return html.escape(re.sub(r"[|\\`*\[\]\s]+", " ", name).strip(), quote=False)

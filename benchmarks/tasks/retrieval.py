@@ -349,8 +349,8 @@ def embed_pair(
         one, other = model.encode_text(texts), model.encode_expression(faces)
         if one.shape[1] != other.shape[1]:
             raise ModelError(
-                f"encode_text gave {one.shape[1]} numbers and encode_expression "
-                f"{other.shape[1]}, expected embeddings of one length"
+                f"{type(model.model).__name__}: encode_text gave {one.shape[1]} numbers and "
+                f"encode_expression {other.shape[1]}, expected embeddings of one length"
             )
         return one, other
     found = model.text_to_expression(texts)

@@ -212,6 +212,14 @@
     go(kept.at);
   }
 
+  function fromHash() {
+    try {
+      return decodeURIComponent(location.hash.slice(1));
+    } catch { // not percent-encoded: a mail program has cut the link
+      return "";
+    }
+  }
+
   function showStart() {
     const all = Object.values(clips);
     const moves = all.some(({ shown }) => !data.parts[shown].kind.startsWith("image/") &&
@@ -234,7 +242,7 @@
       byId("scale").append(one);
     });
     byId("title").textContent = document.title = visible(data.title, SHORT);
-    byId("rater").value = visible(decodeURIComponent(location.hash.slice(1)), 12);
+    byId("rater").value = visible(fromHash(), 12);
     byId("enter").addEventListener("submit", (event) => {
       event.preventDefault();
       begin(byId("rater").value);
