@@ -77,7 +77,9 @@ def verify(
         print(f"not checked: {', '.join(found.unseen[:_SHOWN])}{rest}")
         print("name the data to check these too: --data, --inputs")
     if not found.ok:
-        raise DataError(f"{results}: {len(found.problems)} faults in {found.checked} results")
+        count = len(found.problems)
+        faults = "1 fault" if count == 1 else f"{count} faults"
+        raise DataError(f"{results}: {faults} in {found.checked} results")
     print(f"{results}: {found.checked} results are as they were written")
     print(f"next: expclip bench report {shlex.quote(str(results))}")
 
