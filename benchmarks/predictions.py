@@ -39,6 +39,7 @@ from jaxtyping import Float, Shaped
 from expclip.benchmarks.answers import Answers, face_id, image_id, speech_id, text_id
 from expclip.benchmarks.protocols import Asked, Skip
 from expclip.benchmarks.results.fields import check_words
+from expclip.benchmarks.results.folder import make_folder, write_file
 from expclip.benchmarks.tasks.task import Task
 from expclip.face import BLENDSHAPES
 from expclip.face.arrays import decode_array
@@ -273,12 +274,8 @@ def _write_speech(folder: Path, asked: "_Recorder") -> Iterator[dict[str, Any]]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{path.parent}: cannot be made: {error.strerror}") from None
-    with write_atomically(path) as temporary:
-        temporary.write_bytes(content)
+    make_folder(path.parent)
+    write_file(path, content)
 
 
 class _Recorder:

@@ -48,13 +48,14 @@ def picture(
     from rich.console import Console
 
     from expclip.benchmarks.board.manifold_picture import draw_manifold
+    from expclip.benchmarks.results.folder import make_folder
     from expclip.face.files import write_atomically
 
     if (model is None) == (baseline is None):
         raise ValueError("name a --model or a --baseline (see `expclip bench list`)")
     if out.suffix.lower() != ".svg":
         raise ValueError(f"--out {out}: expected a name that ends in .svg")
-    _make_folder(out.parent)
+    make_folder(out.parent)  # before the work that it takes
     found = _read(data, config)
     subject = _load(model) if model else _make_baseline(str(baseline), found)
     with Console(stderr=True).status("the model is asked") as shown:
@@ -68,16 +69,6 @@ def picture(
     rest = [*named, *(["--data", data] if data else []), *(["--config", config] if config else [])]
     tasks = ["--task", "tead/neighbourhoods", "--task", "tead/paths"]
     print(f"next, the numbers: expclip bench run {shlex.join([*rest, *tasks])}")
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder of the picture, before the work that it takes."""
-    from expclip.face.errors import DataError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be made: {error.strerror}") from None
 
 
 def _read(data: str | None, config: str | None) -> TeadData:

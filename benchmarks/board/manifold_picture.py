@@ -17,7 +17,7 @@ from expclip.benchmarks.board.families import FAMILIES, OTHER, Family, family_of
 from expclip.benchmarks.board.labels import Labels, shorten
 from expclip.benchmarks.board.manifold_map import ManifoldMap, Marks, Way, map_manifold
 from expclip.benchmarks.protocols import Asked
-from expclip.benchmarks.run import fingerprint
+from expclip.benchmarks.run import fingerprint, name_model
 from expclip.benchmarks.task_data import TeadData
 from expclip.face.render import render_svg_sheet
 from expclip.tead.svg import FAINT, INK, build_svg, draw_dot, draw_text
@@ -68,9 +68,7 @@ def draw_manifold(
         MissingExtra: scikit-learn is not installed.
     """
     drawn = map_manifold(Asked(model), data, seed=seed, points=points, progress=progress)
-    told = name or getattr(model, "name", None)
-    named = told if isinstance(told, str) and told.strip() else type(model).__name__
-    title = shorten(named, _TITLE)
+    title = shorten(name_model(model, name), _TITLE)
     parts = [draw_text(_MARGIN, 24.0, f"Space of {title}", 16, more=_BOLD)]
     scale = _Scale(drawn)
     parts += _draw_map(drawn, scale)

@@ -16,8 +16,7 @@ from expclip.benchmarks.board.leaderboard import (
     read_board,
 )
 from expclip.benchmarks.board.page import build_page
-from expclip.face.errors import DataError
-from expclip.face.files import write_atomically
+from expclip.benchmarks.results.folder import make_folder, write_file
 from expclip.tead.corpus import is_visible
 
 __all__ = ["Leaderboard", "build_markdown", "write_leaderboard"]
@@ -70,23 +69,15 @@ def write_leaderboard(
     """
     board = read_board(results)
     folder = Path(out or results)
-    try:
-        (folder / "plots").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be made: {error.strerror}") from error
+    make_folder(folder / "plots")
     plots = []
     for table in board.tables:
         plots.append(folder / "plots" / f"{table.slug}.svg")
-        _write(plots[-1], draw_intervals(table))
+        write_file(plots[-1], draw_intervals(table).encode())
     markdown, page = folder / "leaderboard.md", folder / "leaderboard.html"
-    _write(markdown, build_markdown(board, title=title))
-    _write(page, build_page(board, title=title))
+    write_file(markdown, build_markdown(board, title=title).encode())
+    write_file(page, build_page(board, title=title).encode())
     return Leaderboard(markdown, page, tuple(plots), board)
-
-
-def _write(path: Path, text: str) -> None:
-    with write_atomically(path) as temporary:
-        temporary.write_text(text, "utf-8", newline="\n")
 
 
 def build_markdown(board: Board, *, title: str = "Leaderboard") -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from expclip.beat_loader.audio import Audio
+from expclip.benchmarks.results.folder import make_folder
 from expclip.benchmarks.study.key import Key, encode_key, read_key
 from expclip.benchmarks.study.key import Shown as KeyClip
 from expclip.benchmarks.study.plan import (
@@ -79,10 +80,7 @@ def write_study(
     paths = StudyFiles(out / "study.html", out / "key.json")
     if paths.key.exists() and read_key(paths.key) != key:
         raise DataError(f"{paths.key}: is the key of another study, expected an unused folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: cannot be made: {error.strerror}") from None
+    make_folder(out)
     page = _page(json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(), packed)
     for path, text in ((paths.key, encode_key(key)), (paths.page, page)):
         with write_atomically(path) as temporary:

@@ -11,8 +11,8 @@ from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
 
+from expclip.benchmarks.results.folder import make_folder
 from expclip.benchmarks.study.analyse import Analysis, Rating, Score
-from expclip.face.errors import DataError
 from expclip.face.files import write_atomically
 from expclip.tead.compare import Estimate
 
@@ -37,10 +37,7 @@ def write_analysis(analysis: Analysis, out: str | Path) -> list[Path]:
         "study.json": json.dumps(analysis_json(analysis), indent=2, ensure_ascii=False) + "\n",
         "ratings.csv": _ratings_csv(analysis),
     }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{out}: cannot be made: {error.strerror}") from None
+    make_folder(out)
     for name, text in texts.items():
         with write_atomically(out / name) as temporary:
             temporary.write_text(text, "utf-8", newline="\n")
