@@ -130,7 +130,8 @@ def _recording(document: Any, even: EvenFrames | None) -> Recording:
     if even is not None:
         if even.weights.shape[1] != len(names) or (times is None) != (even.times_s is None):
             raise DataError("the frames are not alike")
-        values = np.concatenate((values[:1], even.weights, values[1:]), dtype=np.float32)
+        with np.errstate(over="ignore"):  # too large for float32 is infinite, as among the even
+            values = np.concatenate((values[:1], even.weights, values[1:]), dtype=np.float32)
         if times is not None and even.times_s is not None:
             times = np.concatenate((times[:1], even.times_s, times[1:]))
     return Recording(names, values, fps, times)
