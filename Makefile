@@ -1,6 +1,7 @@
 # make tead    a virtual environment, the package, and a TEAD in out/tead
 # make test    the same environment with the test tools, and the tests
 # make check   formatting, lint, types, tests: all of CI
+# make fuzz    the property tests, on examples that were not tried before
 # make types   mypy in strict mode
 # make wheel   the built wheel, alone in an environment: every module imports
 
@@ -10,13 +11,16 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: tead test check lint types wheel clean
+.PHONY: tead test fuzz check lint types wheel clean
 
 tead: $(VENV)/.installed
 	$(BIN)/expclip tead build --out out/tead
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m hypothesis --hypothesis-profile=default
 
 check: lint types wheel test
 

@@ -249,6 +249,7 @@ def test_the_page_holds_no_tag_of_a_stranger_and_nothing_that_runs(board: Board)
 @example(low=0.0, width=0.0, place=0.0, note=0.0)
 @example(low=1e-12, width=1e-13, place=0.5, note=0.0)
 @example(low=0.3, width=1e-17, place=0.5, note=0.3)
+@example(low=5e-324, width=0.0, place=0.0, note=5e-324)
 @settings(max_examples=40, deadline=None)
 def test_any_numbers_are_drawn_within_the_picture(
     board: Board, low: float, width: float, place: float, note: float

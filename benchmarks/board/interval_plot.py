@@ -14,6 +14,7 @@ _HEAD, _LABELS, _ROW, _FOOT = 66.0, 26.0, 26.0, 34.0
 _GRID, _ACCENT, _BASELINE, _ORACLE = "#e3e8eb", "#2f6f7f", "#8a98a1", "#b9770e"
 _COLOURS = {"model": _ACCENT, "baseline": _BASELINE, "oracle": _ORACLE}
 _LONGEST, _TITLE = 30, 60
+_NOTHING = 1e-15  # a lone number no larger is drawn as 0, on a scale of 1
 _END, _MIDDLE = 'text-anchor="end"', 'text-anchor="middle"'
 
 
@@ -53,7 +54,9 @@ class _Scale:
         numbers += table.references.values()
         low, high = min(numbers), max(numbers)
         if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):
-            low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
+            reach = 0.5 * max(abs(low), abs(high))
+            reach = reach if reach > _NOTHING else 0.5
+            low, high = low - reach, high + reach
         self._step = _round_step((high - low) / 5)
         self._first = math.floor(low / self._step + 1e-9)
         self._last = math.ceil(high / self._step - 1e-9)
