@@ -334,7 +334,19 @@ def test_exact_cosines_are_the_same_bits_in_any_order_and_shape() -> None:
     shuffled = unit_vectors(rows[:, ::-1].copy(), np.arange(40), "rows")
     assert np.array_equal(table, exact_table(shuffled, shuffled, np.arange(40), slice(None)))
     plain = rows / np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-    assert table == pytest.approx(plain @ plain.T, abs=5e-8)
+    assert table == pytest.approx(plain @ plain.T, abs=6 * 2**-24 / 6**0.5)  # of 6 sigma
+
+
+@pytest.mark.parametrize("dim", [2, 3, 52, 512, 1000])
+def test_copies_in_other_last_digits_are_tied(dim: int) -> None:
+    rng = np.random.default_rng(dim)
+    faces = rng.normal(size=(300, dim)).astype(np.float32)
+    copies = (faces * rng.uniform(0.1, 9, (300, 1))).astype(np.float32)
+    copies *= (1 + rng.uniform(-6e-8, 6e-8, copies.shape)).astype(np.float32)
+    queries = faces + 0.3 * rng.normal(size=faces.shape).astype(np.float32)
+    keys = np.arange(600)
+    found = rank_queries(queries, np.concatenate([faces, copies]), keys[:300], keys)
+    assert np.all(found.values["rank"] % 1 == 0.5)  # between the face and its copy
 
 
 def test_a_wrong_guess_of_the_error_is_noticed_and_mended(monkeypatch: pytest.MonkeyPatch) -> None:

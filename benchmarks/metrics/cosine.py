@@ -1,8 +1,8 @@
 """Cosines that do not depend on how they are computed, and counts of them above a bound.
 
 A product in float32 gives other last digits for other shapes, so that near ties fall one
-way or the other. Here unit vectors are rounded to multiples of 2^-26: the sum of products
-of two of them is then exact in float64, in any order of summation, by any library. A fast
+way or the other. Here unit vectors are rounded to multiples of 2^-24, which float32 holds: the
+sum of products of two of them is then exact in float64, in any order, by any library. A fast
 product in float32 comes first; only what lies nearer to a bound than its error is looked at
 again, exactly. So no count depends on portions, threads or the order of rows.
 """
@@ -19,7 +19,6 @@ from jaxtyping import Bool, Float, Int, Shaped
 __all__ = [
     "MARGIN",
     "Bounds",
-    "Vectors",
     "count_above",
     "error_bound",
     "exact_pairs",
@@ -28,26 +27,19 @@ __all__ = [
 ]
 
 MARGIN = 3e-7
-"""Cosines no farther apart than this are tied: what float32 does to unit vectors."""
+"""Cosines no farther apart than this are tied: what float32, and the grid, do to unit vectors."""
 
-_GRID = 2.0**26
+_GRID = 2.0**24
 _ROUNDING = 2.0**-24  # of float32
 _ROWS_AT_ONCE = 256  # of float64, that a processor's cache holds
-_COLUMNS_AT_ONCE = 2048
+_COLUMNS_AT_ONCE = 1024
 _PAIRS_AT_ONCE = 256
 _STRIP = 64  # rows that are turned into columns at once
 _FEW = 4  # bounds of one query that are compared one by one; more are found in a sorted row
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Vectors:
-    """Unit vectors on a grid; a zero vector stays zero, its cosine with anything is 0."""
-
-    whole: Int[np.ndarray, "n dim"]  # int32, in steps of 2^-26
-    single: Float[np.ndarray, "n dim"]  # float32, nearly the same
-
-    def __len__(self) -> int:
-        return len(self.whole)
+_Vectors = Float[np.ndarray, "n dim"]
+"""Of unit_vectors: float32, on the grid."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,19 +56,20 @@ class Bounds:
 
 def unit_vectors(
     rows: Shaped[np.ndarray, "rows dim"], item: Int[np.ndarray, " rows"], name: str
-) -> Vectors:
-    """Return one unit vector an item; items are numbered by their first appearance.
+) -> Float[np.ndarray, "items dim"]:
+    """Return one unit vector an item, float32 on the grid; items are numbered by first appearance.
 
     Rows of one item that differ stand for it by the mean of their unit vectors, which does
-    not depend on their order and favours no item for having many rows.
+    not depend on their order and favours no item for having many rows. A zero vector stays
+    zero: its cosine with anything is 0.
 
     Raises:
         ValueError: a value is not finite.
     """
     first = np.unique(item, return_index=True)[1]
-    whole = np.empty((len(first), rows.shape[1]), np.int32)
+    vectors = np.empty((len(first), rows.shape[1]), np.float32)
     for part in _portions(len(first)):
-        whole[part] = _on_grid(rows[first[part]], name, first[part])
+        vectors[part] = _on_grid(rows[first[part]], name, first[part])
     uneven: set[int] = set()
     for part in _portions(len(rows)):
         kin = first[item[part]]
@@ -85,37 +78,34 @@ def unit_vectors(
             uneven.update(item[part][differs].tolist())
     for number in sorted(uneven):
         mine = np.flatnonzero(item == number)
-        total = _on_grid(rows[mine], name, mine).sum(axis=0, dtype=np.int64)
-        whole[number] = _on_grid(total[None], name, mine[:1])[0]
-    single = whole.astype(np.float32)
-    single *= np.float32(1 / _GRID)
-    return Vectors(whole, single)
+        total = _on_grid(rows[mine], name, mine).sum(axis=0)  # exact, as all sums on the grid
+        vectors[number] = _on_grid(total[None], name, mine[:1])[0]
+    return vectors
 
 
 def exact_pairs(
-    first: Vectors,
-    second: Vectors,
+    first: _Vectors,
+    second: _Vectors,
     one: Int[np.ndarray, " pairs"],
     other: Int[np.ndarray, " pairs"],
 ) -> Float[np.ndarray, " pairs"]:
     """Return the cosines of pairs, exact sums of what the vectors hold."""
     found = np.empty(len(one))
     for part in _portions(len(one), _PAIRS_AT_ONCE):
-        left = first.whole[one[part]].astype(np.float64)
-        right = second.whole[other[part]].astype(np.float64)
+        left = first[one[part]].astype(np.float64)
+        right = second[other[part]].astype(np.float64)
         found[part] = np.einsum("ij,ij->i", left, right)
-    return found / _GRID**2
+    return found
 
 
 def exact_table(
-    first: Vectors, second: Vectors, rows: Int[np.ndarray, " rows"], columns: Any
+    first: _Vectors, second: _Vectors, rows: Int[np.ndarray, " rows"], columns: Any
 ) -> Float[np.ndarray, "rows columns"]:
     """Return the cosines of some vectors with some others, exact sums as in exact_pairs."""
-    left, right = first.whole[rows].astype(np.float64), second.whole[columns]
+    left, right = first[rows].astype(np.float64), second[columns]
     found = np.empty((len(left), len(right)))
     for part in _portions(len(right), _COLUMNS_AT_ONCE):
         found[:, part] = left @ right[part].T.astype(np.float64)
-    found /= _GRID**2
     return found
 
 
@@ -125,8 +115,8 @@ def error_bound(dim: int) -> float:
 
 
 def count_above(
-    queries: Vectors,
-    gallery: Vectors,
+    queries: _Vectors,
+    gallery: _Vectors,
     bounds: Bounds,
     reverse: Bounds | None = None,
     *,
@@ -140,7 +130,7 @@ def count_above(
     """
     chunk = min(chunk, len(queries))
     sides = [bounds, reverse or Bounds(*np.empty((3, 0)))]
-    dim = queries.whole.shape[1]
+    dim = queries.shape[1]
     likely = 4 * math.sqrt(dim) * _ROUNDING + 8 * _ROUNDING
     for slack in (likely, error_bound(dim)):  # the second only if the first was exceeded
         counter = _Counter((queries, gallery), sides, slack, chunk * _COLUMNS_AT_ONCE)
@@ -154,7 +144,7 @@ class _Counter:
     """Counts, tile by tile; ``slack`` is how far the fast product may be from the exact one."""
 
     def __init__(
-        self, vectors: tuple[Vectors, Vectors], sides: list[Bounds], slack: float, cells: int
+        self, vectors: tuple[_Vectors, _Vectors], sides: list[Bounds], slack: float, cells: int
     ) -> None:
         self._slack, self._worst = slack, 0.0
         self._tiles = np.empty((2, cells), np.float32)  # kept: fresh memory costs more than its use
@@ -188,7 +178,7 @@ class _Counter:
         with ThreadPoolExecutor(1) as pool:
             counted: Future[None] | None = None
             for number, (rows, columns) in enumerate(tiles):
-                left, right = queries.single[rows], gallery.single[columns]
+                left, right = queries[rows], gallery[columns]
                 memory = self._tiles[number % 2, : len(left) * len(right)]
                 scores = np.matmul(left, right.T, out=memory.reshape(len(left), len(right)))
                 if counted:
@@ -219,17 +209,18 @@ class _Counter:
         """Count for one interval a row."""
         low, high = self._edges(side, bound)
         above = np.greater(scores, high[:, None], out=self._mask_like(scores, 0))
-        near = np.greater_equal(scores, low[:, None], out=self._mask_like(scores, 1))
+        unsure = np.greater_equal(scores, low[:, None], out=self._mask_like(scores, 1))
+        unsure ^= above
         sure = _count(above)
-        unsure = _count(near) - sure
-        dense = unsure > max(scores.shape[1] // 64, 8)
-        self.counts[side][bound[~dense], 0] += sure[~dense]
-        if dense.any():
+        few = max(scores.shape[1] // 64, 8)
+        if np.count_nonzero(unsure) > few * len(unsure):  # too many for one by one
+            dense = _count(unsure) > few
             self._count_exactly(side, bound[dense], others)
-        some = np.flatnonzero((unsure > 0) & ~dense)
-        if len(some):
-            row, column = _where(_take(near, some) & ~_take(above, some))
-            self._look_again(side, scores, some[row], column, bound[some[row]], others)
+            sure[dense] = unsure[dense] = 0
+        self.counts[side][bound, 0] += sure
+        row, column = _where(unsure)
+        if len(row):
+            self._look_again(side, scores, row, column, bound[row], others)
 
     def _search(
         self, side: int, scores: np.ndarray, starts: np.ndarray, number: np.ndarray, others: slice
@@ -312,18 +303,21 @@ class _Counter:
         return exact_table(self._vectors[side], self._vectors[1 - side], rows, others)
 
 
-def _on_grid(rows: np.ndarray, name: str, numbers: np.ndarray) -> Int[np.ndarray, "rows dim"]:
-    """Return rows as whole steps of unit vectors."""
+def _on_grid(rows: np.ndarray, name: str, numbers: np.ndarray) -> Float[np.ndarray, "rows dim"]:
+    """Return rows as unit vectors, each value a multiple of the grid's step."""
     values = rows.astype(np.float64)
-    largest = np.abs(values).max(axis=1)
+    largest = np.maximum(values.max(axis=1), -values.min(axis=1))
     wrong = np.flatnonzero(~np.isfinite(largest))
     if len(wrong):
         found = values[wrong[0]][~np.isfinite(values[wrong[0]])][0]
         raise ValueError(f"{name}: row {numbers[wrong[0]]} has {found}, expected finite numbers")
-    values /= np.where(largest > 0, largest, 1)[:, None]  # no square of it overflows
+    extreme = np.flatnonzero((largest > 0) & ~((1e-100 < largest) & (largest < 1e100)))
+    values[extreme] /= largest[extreme, None]  # whose squares float64 does not hold
     length = np.sqrt(np.einsum("ij,ij->i", values, values))
     values *= (_GRID / np.where(length > 0, length, 1))[:, None]
-    return np.rint(values, out=values).astype(np.int32)
+    np.rint(values, out=values)
+    values /= _GRID
+    return values
 
 
 def _portions(total: int, step: int = _ROWS_AT_ONCE) -> Iterator[slice]:

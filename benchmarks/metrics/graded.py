@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from expclip.benchmarks.metrics.cosine import MARGIN, Vectors, error_bound, exact_pairs, exact_table
+from expclip.benchmarks.metrics.cosine import MARGIN, error_bound, exact_pairs, exact_table
 from expclip.benchmarks.metrics.relevance import Gains
 from expclip.benchmarks.metrics.ties import cumulative_discount
 
@@ -29,8 +29,8 @@ def checked_gains(
 
 
 def graded_ndcg(
-    queries: Vectors,
-    gallery: Vectors,
+    queries: Float[np.ndarray, "queries dim"],
+    gallery: Float[np.ndarray, "items dim"],
     gains: Gains,
     rows: Int[np.ndarray, " queries"],
     items: Int[np.ndarray, " items"],
@@ -38,7 +38,8 @@ def graded_ndcg(
 ) -> tuple[Float[np.ndarray, " queries"], Float[np.ndarray, " queries"]]:
     """Return the nDCG@k of each query, and what a random order gives.
 
-    Gains are asked for by the caller's rows: one for each query, one for each item.
+    Queries and gallery are those of `unit_vectors`. Gains are asked for by the caller's
+    rows: one for each query, one for each item.
 
     Each group of tied items counts with its mean gain, which is the mean over all orders
     (McSherry and Najork 2008). A group is what lies within the margin of its best item,
@@ -63,13 +64,17 @@ def graded_ndcg(
 
 
 def _gained(
-    queries: Vectors, gallery: Vectors, part: np.ndarray, table: np.ndarray, discount: np.ndarray
+    queries: np.ndarray,
+    gallery: np.ndarray,
+    part: np.ndarray,
+    table: np.ndarray,
+    discount: np.ndarray,
 ) -> Float[np.ndarray, " queries"]:
     """Return the discounted gains of some queries."""
-    scores = queries.single[part] @ gallery.single.T
+    scores = queries[part] @ gallery.T
     width, k = len(gallery), min(len(discount) - 1, len(gallery))
     last = -np.partition(-scores, k - 1, axis=1)[:, k - 1]
-    near = scores >= (last - MARGIN - 2 * error_bound(queries.whole.shape[1]))[:, None]
+    near = scores >= (last - MARGIN - 2 * error_bound(queries.shape[1]))[:, None]
     number = np.count_nonzero(near, axis=1)
     crowded = number > max(width // 64, 64)
     single, column = np.nonzero(near & ~crowded[:, None])

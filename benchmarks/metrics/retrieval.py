@@ -27,7 +27,6 @@ from jaxtyping import Float, Int, Shaped
 from expclip.benchmarks.metrics.cosine import (
     MARGIN,
     Bounds,
-    Vectors,
     count_above,
     exact_pairs,
     unit_vectors,
@@ -270,7 +269,7 @@ class _Side:
 
     numbers: dict[Hashable, int]
     rows: Int[np.ndarray, " items"]  # first row of each
-    vectors: Vectors
+    vectors: Float[np.ndarray, "items dim"]  # of `unit_vectors`
     weights: Float[np.ndarray, " items"]
 
 

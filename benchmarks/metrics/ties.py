@@ -107,15 +107,13 @@ def batch_hits(groups: TieGroups) -> dict[str, Float[np.ndarray, " queries"]]:
     cases, back = np.unique(np.stack([missing, ahead, beside]), axis=1, return_inverse=True)
     share = groups.relevant / groups.total[groups.query]
     return {
-        f"batch{BATCH} R@{k}": np.bincount(
-            groups.query, _batch_cases(cases, k)[back.ravel()] * share
-        )
-        for k in BATCH_HITS
+        f"batch{BATCH} R@{k}": np.bincount(groups.query, hits[back.ravel()] * share)
+        for k, hits in zip(BATCH_HITS, _batch_cases(cases), strict=True)
     }
 
 
-def _batch_cases(cases: Int[np.ndarray, "3 cases"], k: int) -> Float[np.ndarray, " cases"]:
-    """Return the chance of a hit, by how many wrong items there are, are better, are tied.
+def _batch_cases(cases: Int[np.ndarray, "3 cases"]) -> list[Float[np.ndarray, " cases"]]:
+    """Return the chances of hits, by how many wrong items there are, are better, are tied.
 
     j of the better and i of the tied are drawn with the chance of a hypergeometric
     distribution of three kinds; the right item is then in one of the places j + 1 .. j + i + 1.
@@ -123,9 +121,9 @@ def _batch_cases(cases: Int[np.ndarray, "3 cases"], k: int) -> Float[np.ndarray,
     missing, ahead, beside = cases
     drawn = np.minimum(BATCH - 1, missing)
     log = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, missing.max(initial=0) + 1)))])
-    hits = np.zeros(len(missing))
+    hits = [np.zeros(len(missing)) for _ in BATCH_HITS]
     every = _log_choose(log, missing, drawn)
-    for j in range(k):
+    for j in range(max(BATCH_HITS)):
         for i in range(BATCH - j if beside.any() else 1):
             some = beside > 0 if i else np.full(len(beside), True)
             ways = (
@@ -133,7 +131,9 @@ def _batch_cases(cases: Int[np.ndarray, "3 cases"], k: int) -> Float[np.ndarray,
                 + _log_choose(log, beside[some], i)
                 + _log_choose(log, (missing - ahead - beside)[some], drawn[some] - j - i)
             )
-            hits[some] += np.exp(ways - every[some]) * min(1, (k - j) / (i + 1))
+            chance = np.exp(ways - every[some])
+            for k, found in zip(BATCH_HITS, hits, strict=True):
+                found[some] += chance * np.clip((k - j) / (i + 1), 0, 1)
     return hits
 
 
