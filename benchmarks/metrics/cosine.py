@@ -9,8 +9,10 @@ again, exactly. So no count depends on portions, threads or the order of rows.
 
 import math
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from threading import Lock, local
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,7 @@ _ROWS_AT_ONCE = 256  # of float64, that a processor's cache holds
 _COLUMNS_AT_ONCE = 1024
 _PAIRS_AT_ONCE = 256
 _STRIP = 64  # rows that are turned into columns at once
+_MOST_THREADS = 16  # each has memory for a tile
 _FEW = 4  # bounds of one query that are compared one by one; more are found in a sorted row
 
 
@@ -140,6 +143,14 @@ def count_above(
     return counter.counts[0], counter.counts[1]
 
 
+class _Memory(local):
+    """Memory of each thread, kept: fresh memory costs more than its use."""
+
+    def __init__(self, cells: int) -> None:
+        self.scores = np.empty(cells, np.float32)
+        self.masks = np.empty((2, cells), bool)
+
+
 class _Counter:
     """Counts, tile by tile; ``slack`` is how far the fast product may be from the exact one."""
 
@@ -147,8 +158,8 @@ class _Counter:
         self, vectors: tuple[_Vectors, _Vectors], sides: list[Bounds], slack: float, cells: int
     ) -> None:
         self._slack, self._worst = slack, 0.0
-        self._tiles = np.empty((2, cells), np.float32)  # kept: fresh memory costs more than its use
-        self._masks = np.empty((2, cells), bool)
+        self._memory = _Memory(cells)
+        self._lock = Lock()
         self.counts = [np.zeros((len(side), 2), np.int64) for side in sides]
         self._vectors = vectors
         self._sides = sides
@@ -168,26 +179,25 @@ class _Counter:
         return self._worst <= self._slack / 2 and not missed
 
     def run(self, chunk: int) -> None:
-        """Count all tiles: a thread counts one while the next is multiplied."""
+        """Count all tiles, as many at once as the products would have threads."""
         queries, gallery = self._vectors
         tiles = [
             (rows, columns)
             for rows in _portions(len(queries), chunk)
             for columns in _portions(len(gallery), _COLUMNS_AT_ONCE)
         ]
-        with ThreadPoolExecutor(1) as pool:
-            counted: Future[None] | None = None
-            for number, (rows, columns) in enumerate(tiles):
-                left, right = queries[rows], gallery[columns]
-                memory = self._tiles[number % 2, : len(left) * len(right)]
-                scores = np.matmul(left, right.T, out=memory.reshape(len(left), len(right)))
-                if counted:
-                    counted.result()
-                counted = pool.submit(self._add, scores, rows, columns)
-            if counted:
-                counted.result()
+        blas = _blas()
+        threads = max((library["num_threads"] for library in blas.info()), default=1)
+        threads = min(threads, len(tiles), _MOST_THREADS)
+        with blas.limit(limits=1), ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(self._count_tile, tiles):
+                pass  # an error is raised here
 
-    def _add(self, scores: np.ndarray, rows: slice, columns: slice) -> None:
+    def _count_tile(self, tile: tuple[slice, slice]) -> None:
+        rows, columns = tile
+        left, right = self._vectors[0][rows], self._vectors[1][columns]
+        memory = self._memory.scores[: len(left) * len(right)]
+        scores = np.matmul(left, right.T, out=memory.reshape(len(left), len(right)))
         self._add_side(0, scores, rows, columns)
         if len(self._sides[1]):
             self._add_side(1, scores.T, columns, rows)
@@ -217,7 +227,7 @@ class _Counter:
             dense = _count(unsure) > few
             self._count_exactly(side, bound[dense], others)
             sure[dense] = unsure[dense] = 0
-        self.counts[side][bound, 0] += sure
+        self._tally(side, bound, sure)
         row, column = _where(unsure)
         if len(row):
             self._look_again(side, scores, row, column, bound[row], others)
@@ -237,7 +247,7 @@ class _Counter:
         for at in np.flatnonzero(dense):
             self._search_exactly(side, starts[at] + np.arange(number[at]), others)
         clear = ~dense[row]
-        self.counts[side][bound[clear], 0] += sure[clear]
+        self._tally(side, bound[clear], sure[clear])
         some = np.flatnonzero(clear & (unsure > 0))
         for part in _portions(len(some)):
             here = some[part]
@@ -247,7 +257,7 @@ class _Counter:
 
     def _mask_like(self, scores: np.ndarray, which: int) -> Bool[np.ndarray, "rows columns"]:
         """Return memory for a comparison, in the order of the scores."""
-        mask = self._masks[which, : scores.size]
+        mask = self._memory.masks[which, : scores.size]
         if scores.flags.c_contiguous:
             return mask.reshape(scores.shape)
         return mask.reshape(scores.T.shape).T
@@ -271,36 +281,45 @@ class _Counter:
         bounds = self._sides[side]
         first, second = self._vectors[side], self._vectors[1 - side]
         exact = exact_pairs(first, second, bounds.query[bound], column + others.start)
-        self._worst = max(self._worst, float(np.abs(scores[row, column] - exact).max()))
-        self._add_exact(side, bound, exact)
-
-    def _add_exact(self, side: int, bound: np.ndarray, exact: np.ndarray) -> None:
-        bounds, counts = self._sides[side], self.counts[side]
+        worst = float(np.abs(scores[row, column] - exact).max())
         above = exact > bounds.high[bound]
         tied = ~above & (exact >= bounds.low[bound])
-        np.add.at(counts[:, 0], bound[above], 1)
-        np.add.at(counts[:, 1], bound[tied], 1)
+        with self._lock:
+            self._worst = max(self._worst, worst)
+        self._tally(side, bound, above, tied)
 
     def _count_exactly(self, side: int, bound: np.ndarray, others: slice) -> None:
         """Count whole rows exactly: where nearly all is tied."""
-        bounds, counts = self._sides[side], self.counts[side]
+        bounds = self._sides[side]
         exact = self._exact_rows(side, bounds.query[bound], others)
-        above = exact > bounds.high[bound, None]
-        counts[bound, 0] += _count(above)
-        counts[bound, 1] += _count(exact >= bounds.low[bound, None]) - _count(above)
+        above = _count(exact > bounds.high[bound, None])
+        self._tally(side, bound, above, _count(exact >= bounds.low[bound, None]) - above)
 
     def _search_exactly(self, side: int, bound: np.ndarray, others: slice) -> None:
         """Count many intervals of one row exactly."""
-        bounds, counts = self._sides[side], self.counts[side]
+        bounds = self._sides[side]
         ordered = np.sort(self._exact_rows(side, bounds.query[bound[:1]], others)[0])
-        above = len(ordered) - np.searchsorted(ordered, bounds.high[bound], side="right")
-        counts[bound, 0] += above
-        counts[bound, 1] += (
-            len(ordered) - np.searchsorted(ordered, bounds.low[bound], side="left") - above
-        )
+        low = np.searchsorted(ordered, bounds.low[bound], side="left")
+        high = np.searchsorted(ordered, bounds.high[bound], side="right")
+        self._tally(side, bound, len(ordered) - high, high - low)
+
+    def _tally(self, side: int, bound: np.ndarray, above: np.ndarray, tied: Any = 0) -> None:
+        """Add what a thread has counted; an interval may stand there more than once."""
+        counts = self.counts[side]
+        with self._lock:
+            np.add.at(counts[:, 0], bound, above)
+            np.add.at(counts[:, 1], bound, tied)
 
     def _exact_rows(self, side: int, rows: np.ndarray, others: slice) -> np.ndarray:
         return exact_table(self._vectors[side], self._vectors[1 - side], rows, others)
+
+
+@cache
+def _blas() -> Any:
+    """Return the controller of the libraries that multiply matrices."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _on_grid(rows: np.ndarray, name: str, numbers: np.ndarray) -> Float[np.ndarray, "rows dim"]:
