@@ -265,6 +265,14 @@ def test_any_numbers_are_drawn_within_the_picture(
             assert -1e-6 <= float(node.get(name, 0)) <= 760
 
 
+def test_metrics_stand_in_the_order_of_their_numbers(board: Board) -> None:
+    names = ["R@1", "R@5", "R@10", "mse@0", "mse@0.01", "mse@0.02", "mse@0.1", "mse@0.10", "x1y02"]
+    metrics = dict.fromkeys(reversed(names), Metric(0.5, 0.4, 0.6))
+    table = table_of(board, "tead/t2e-class")
+    row = replace(table.rows[0], result=replace(table.rows[0].result, metrics=metrics))
+    assert replace(table, rows=(row,)).metrics == tuple(names)
+
+
 def test_the_same_results_give_the_same_files(folder: Path, tmp_path: Path) -> None:
     one = write_leaderboard(folder, tmp_path / "one")
     other = write_leaderboard(folder, tmp_path / "other")

@@ -1,6 +1,7 @@
 """Tables made of results: one for each task, version and data, models ranked as far as is sure."""
 
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ mean over the weights, nor how frames were sampled.
 """
 
 _REFERENCES = ("chance", "ceiling")
+_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)")
 _DRAWS = 10_000
 _LEAST_CLUSTERS = 6
 """Of fewer no sign-flip test comes below 0.05, and a bootstrap is surer than it may be."""
@@ -266,25 +268,10 @@ def _same(a: float | int | str, b: float | int | str) -> bool:
     return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-12)
 
 
-def _natural(name: str) -> list[tuple[bool, int, str]]:
-    """Return a key by which R@5 comes before R@10."""
-    parts: list[tuple[bool, int, str]] = []
-    for digits, run in _runs(name):
-        parts.append((digits, int(run) if digits else 0, "" if digits else run))
-    return parts
-
-
-def _runs(name: str) -> Iterable[tuple[bool, str]]:
-    start = 0
-    for place in range(1, len(name) + 1):
-        kind = _is_digit(name[start])
-        if place == len(name) or _is_digit(name[place]) != kind:
-            yield kind, name[start:place]
-            start = place
-
-
-def _is_digit(char: str) -> bool:
-    return char.isascii() and char.isdigit()
+def _natural(name: str) -> tuple[list[str | float], str]:
+    """Return a key by which R@5 comes before R@10, and mse@0.02 before mse@0.1."""
+    words = _NUMBER.split(name)  # texts and numbers in turn
+    return [float(word) if place % 2 else word for place, word in enumerate(words)], name
 
 
 # Numbers
