@@ -133,7 +133,7 @@ def _from_checkpoint(name: str) -> object:
 
         return ExpCLIP.from_pretrained(name)
     if kind == "SpeechAnimator":
-        from expclip.models.speaker import SpeechAnimator
+        from expclip.models.animator.model import SpeechAnimator
 
         return SpeechAnimator.from_pretrained(name)
     raise DataError(f"{config}: is of {kind!r}, expected ExpCLIP or SpeechAnimator")

@@ -201,7 +201,7 @@ def read_tead_data(
 def _config_of(folder: Path, config: str | None, place: str | Path) -> str:
     """Return the name of the configuration: the one that is asked for, or the only original."""
     from expclip.tead.folder import read_manifest
-    from expclip.tead.manifests import is_config_name, origin_of
+    from expclip.tead.hub.manifests import is_config_name, origin_of
 
     found = [
         read_manifest(path.parent, path.name)

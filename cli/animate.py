@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from jaxtyping import Float
 
-    from expclip.models.speaker import SpeechAnimator
+    from expclip.models.animator.model import SpeechAnimator
     from expclip.models.speech import Blinks
     from expclip.models.speech.output import Spoken
     from expclip.models.speech.prompts import PromptTrack
@@ -73,7 +73,7 @@ def animate(
     from expclip.cli.train import quiet_loading
     from expclip.face import read_basis
     from expclip.face.errors import DataError
-    from expclip.models.speaker import SpeechAnimator
+    from expclip.models.animator.model import SpeechAnimator
     from expclip.models.speech import Blinks
     from expclip.models.speech.output import check_outputs, write_output
     from expclip.models.speech.prompts import parse_prompts

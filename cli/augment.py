@@ -44,8 +44,8 @@ def augment(
     """Write augmented texts beside a TEAD, as a configuration linked row by row."""
     import shlex
 
-    from expclip.tead.augment import Eda, augment_tead
-    from expclip.tead.synonyms import load_synonyms
+    from expclip.tead.augmentation.augment import Eda, augment_tead
+    from expclip.tead.augmentation.synonyms import load_synonyms
 
     synonyms = load_synonyms(False if embedded_only else wordnet, emotion_words)
     eda = Eda(operation or (), alpha=alpha, synonyms=synonyms)

@@ -25,8 +25,8 @@ def compare(
     Kappa and prevalence of each action unit, Krippendorff's alpha of more than two, tags,
     blendshapes; as a table, as JSON and as pictures.
     """
-    from expclip.tead.compare import compare as compare_teads
-    from expclip.tead.comparison import comparison_markdown, write_comparison
+    from expclip.tead.reports.compare import compare as compare_teads
+    from expclip.tead.reports.comparison import comparison_markdown, write_comparison
 
     comparison = compare_teads(folders, draws=draws, seed=seed)
     paths = write_comparison(comparison, out)

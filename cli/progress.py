@@ -1,9 +1,9 @@
 """The progress of a build: rows, cost, and what the server did."""
 
 from expclip.cli.bars import WorkProgress
-from expclip.tead.batch import BatchTally
-from expclip.tead.cost import Ledger
-from expclip.tead.scheduler import Tally
+from expclip.tead.llm.batch import BatchTally
+from expclip.tead.llm.cost import Ledger
+from expclip.tead.llm.scheduler import Tally
 
 __all__ = ["AnnotationProgress"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from expclip.tead.publish import Published
+    from expclip.tead.hub.publish import Published
 
 __all__ = ["publish"]
 
@@ -40,8 +40,8 @@ def publish(
     What other folders have published there stays. Stopped at any moment, the same command
     goes on where it was. Log in first with `hf auth login`, or set HF_TOKEN.
     """
-    from expclip.tead.checkout import renew_checkout
-    from expclip.tead.publish import publish as publish_tead
+    from expclip.tead.hub.checkout import renew_checkout
+    from expclip.tead.hub.publish import publish as publish_tead
 
     found = publish_tead(
         folder,

@@ -18,7 +18,7 @@ def report(
 
     It needs no network, and nothing but a browser.
     """
-    from expclip.tead.report import write_report
+    from expclip.tead.reports.report import write_report
 
     path = write_report(folder, out)
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")

@@ -70,8 +70,8 @@ def animator(
 
     Stopped at any moment, the same command goes on where it was.
     """
-    from expclip.models.animator_recipe import ANIMATOR_PRESETS
-    from expclip.models.animator_training import read_expressions, train_animator
+    from expclip.models.animator.recipe import ANIMATOR_PRESETS
+    from expclip.models.animator.train import read_expressions, train_animator
     from expclip.models.speech import SpeechCache
     from expclip.models.speech import speech_encoder as find_encoder
 

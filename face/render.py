@@ -19,6 +19,7 @@ from jaxtyping import Float
 
 from expclip.face.drawing import draw_face
 from expclip.face.shapes import CANVAS, Curve, Ellipse, Shape
+from expclip.face.text import is_visible
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
@@ -188,15 +189,13 @@ class _Grid:
 _FONT_SIZE, _LINE_HEIGHT, _MARGIN = 21, 27, 14  # in units of the canvas
 _MAX_LINES, _LINE_CELLS, _MAX_CAPTION = 3, 32.0, 400
 _SUBSTITUTE, _ELLIPSIS = "\N{REPLACEMENT CHARACTER}", "\N{HORIZONTAL ELLIPSIS}"
-_JOINERS = "\u200c\u200d"
 
 
 def _printable(char: str) -> str:
     """Return the character, or a visible substitute where XML or the layout would suffer."""
-    category = unicodedata.category(char)
     if char.isspace():
         return " "
-    return _SUBSTITUTE if category[0] == "C" and char not in _JOINERS else char
+    return char if is_visible(char) else _SUBSTITUTE
 
 
 def _cells(char: str) -> float:

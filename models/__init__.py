@@ -7,15 +7,16 @@ try:
 except ImportError:
     raise MissingExtra("torch", "models") from None
 
-from expclip.models.animator_recipe import ANIMATOR_PRESETS, AnimatorPreset, AnimatorRecipe
-from expclip.models.animator_training import train_animator
-from expclip.models.augmentation import AUGMENTATIONS, FaceAugmentation
-from expclip.models.expclip import ExpClipConfig, LossWeights
+from expclip.models.animator.model import SpeechAnimator
+from expclip.models.animator.recipe import ANIMATOR_PRESETS, AnimatorPreset, AnimatorRecipe
+from expclip.models.animator.train import train_animator
+from expclip.models.course import Preset
+from expclip.models.expclip.augmentation import AUGMENTATIONS, FaceAugmentation
+from expclip.models.expclip.model import ExpCLIP
+from expclip.models.expclip.network import ExpClipConfig, LossWeights
+from expclip.models.expclip.recipe import PRESETS, Recipe
+from expclip.models.expclip.train import train_expclip, train_images
 from expclip.models.features import FeatureCache
-from expclip.models.model import ExpCLIP
-from expclip.models.recipe import PRESETS, Preset, Recipe
-from expclip.models.speaker import SpeechAnimator
-from expclip.models.train import train_expclip, train_images
 
 __all__ = [
     "ANIMATOR_PRESETS",

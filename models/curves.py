@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from expclip.tead.svg import FAINT, INK, build_svg, draw_line, draw_text
+from expclip.face.svg import FAINT, INK, build_svg, draw_line, draw_text
 
 __all__ = ["draw_curves"]
 

@@ -1,24 +1,24 @@
 """TEAD: emotional text, tags, action units, situations and blendshape weights."""
 
 from expclip.tead.annotate import Annotated, Rejected
-from expclip.tead.augment import augment, augment_tead
+from expclip.tead.augmentation.augment import augment, augment_tead
 from expclip.tead.build import build
-from expclip.tead.client import FakeClient, LlmOptions, OpenAIClient
-from expclip.tead.compare import compare
-from expclip.tead.core import CORE_VERSION, CoreRow, read_core
-from expclip.tead.corpus import Corpus, CorpusOptions, normalise, read_corpus, repair
-from expclip.tead.cost import BudgetReached, Prices
+from expclip.tead.corpora.core import CORE_VERSION, CoreRow, read_core
+from expclip.tead.corpora.corpus import Corpus, CorpusOptions, normalise, read_corpus, repair
+from expclip.tead.corpora.grammar import GRAMMAR_VERSION, grammar_texts
 from expclip.tead.duplicates import find_near_duplicates
 from expclip.tead.emotions import Prototype, matches_label, prototypes
 from expclip.tead.folder import read_rows
-from expclip.tead.grammar import GRAMMAR_VERSION, grammar_texts
-from expclip.tead.journal import Journal
+from expclip.tead.hub.publish import Published, publish
+from expclip.tead.llm.client import FakeClient, LlmOptions, OpenAIClient
+from expclip.tead.llm.cost import BudgetReached, Prices
+from expclip.tead.llm.journal import Journal
 from expclip.tead.offline import OFFLINE_VERSION, annotate_offline
 from expclip.tead.parsing import parse_reply, parse_situations
 from expclip.tead.plan import OFFLINE, BuildPlan, read_plan
 from expclip.tead.prompts import PROMPT_NAMES, Prompts
-from expclip.tead.publish import Published, publish
-from expclip.tead.report import write_report
+from expclip.tead.reports.compare import compare
+from expclip.tead.reports.report import write_report
 from expclip.tead.rules import split_of
 from expclip.tead.schema import COLUMNS, Annotation, SourceText, features
 from expclip.tead.validate import Validation, validate

@@ -13,13 +13,13 @@ from typing import TypeVar
 
 from expclip.face import drop_conflicts
 from expclip.face.errors import ExpclipError, ParseError
-from expclip.tead.client import Dialect, LlmOptions, Question, Transport, read_reply
-from expclip.tead.cost import Ledger, Usage
-from expclip.tead.journal import Journal, request_key
+from expclip.tead.llm.client import Dialect, LlmOptions, Question, Transport, read_reply
+from expclip.tead.llm.cost import Ledger, Usage
+from expclip.tead.llm.journal import Journal, request_key
+from expclip.tead.llm.scheduler import RowRefused, Scheduler, Tally, known_dialect
 from expclip.tead.parsing import parse_reply, parse_situations
 from expclip.tead.prompts import Prompts
 from expclip.tead.rules import check_situations, check_tags
-from expclip.tead.scheduler import RowRefused, Scheduler, Tally, known_dialect
 from expclip.tead.schema import Annotation, SourceText
 
 __all__ = ["Annotated", "Rejected", "converse", "fill_journal", "replay_journal"]

@@ -24,13 +24,13 @@ from expclip.face import MAPPING_VERSION, blendshapes_from_actions
 from expclip.face.errors import DataError
 from expclip.face.files import write_atomically
 from expclip.tead.annotate import Annotated, Progress, Rejected, fill_journal, replay_journal
-from expclip.tead.card import write_card
-from expclip.tead.client import LlmOptions, OpenAIClient, Transport
-from expclip.tead.core import CORE_VERSION
-from expclip.tead.corpus import Corpus, read_corpus
-from expclip.tead.cost import BudgetReached, Ledger, Usage
+from expclip.tead.corpora.core import CORE_VERSION
+from expclip.tead.corpora.corpus import Corpus, read_corpus
 from expclip.tead.emotions import matches_label
-from expclip.tead.journal import Journal
+from expclip.tead.hub.card import write_card
+from expclip.tead.llm.client import LlmOptions, OpenAIClient, Transport
+from expclip.tead.llm.cost import BudgetReached, Ledger, Usage
+from expclip.tead.llm.journal import Journal
 from expclip.tead.offline import OFFLINE_VERSION, annotate_offline
 from expclip.tead.plan import JOURNAL, OFFLINE, BuildPlan, claim
 from expclip.tead.rules import split_of
@@ -105,7 +105,7 @@ async def _fill(
     """Have every text answered, in the journal, by the backend that the plan names."""
     ledger = Ledger.open(journal, llm.prices, llm.max_cost)
     if llm.backend == "batch" and transport is None:
-        from expclip.tead.batch import OpenAIBatches, fill_journal_in_batches
+        from expclip.tead.llm.batch import OpenAIBatches, fill_journal_in_batches
 
         batches = OpenAIBatches(llm)
         try:
@@ -124,7 +124,7 @@ async def _fill(
 
 
 def _warn_of_batches(journal: Journal, what: str) -> None:
-    from expclip.tead.batch import describe_open_batches
+    from expclip.tead.llm.batch import describe_open_batches
 
     if left := describe_open_batches(journal):
         _log.warning("%s: %s", left, what)
@@ -132,7 +132,7 @@ def _warn_of_batches(journal: Journal, what: str) -> None:
 
 def _connect(llm: LlmOptions) -> Transport:
     if llm.backend == "local":
-        from expclip.tead.local import LocalModel
+        from expclip.tead.llm.local import LocalModel
 
         return LocalModel(llm)
     return OpenAIClient(llm)

@@ -16,12 +16,12 @@ from expclip.face import MAPPING_VERSION
 from expclip.face.errors import DataError
 from expclip.face.files import write_atomically
 from expclip.face.records import describe_difference
-from expclip.tead.client import LlmOptions
-from expclip.tead.core import CORE_VERSION
-from expclip.tead.corpus import CORE, GRAMMAR, CorpusOptions
-from expclip.tead.cost import Prices
-from expclip.tead.grammar import GRAMMAR_VERSION
-from expclip.tead.journal import Journal
+from expclip.tead.corpora.core import CORE_VERSION
+from expclip.tead.corpora.corpus import CORE, GRAMMAR, CorpusOptions
+from expclip.tead.corpora.grammar import GRAMMAR_VERSION
+from expclip.tead.llm.client import LlmOptions
+from expclip.tead.llm.cost import Prices
+from expclip.tead.llm.journal import Journal
 from expclip.tead.offline import OFFLINE_VERSION
 from expclip.tead.prompts import Prompts
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from expclip.face import AU_CODES, AU_INDEX, BLENDSHAPES, find_conflicts, parse_action
 from expclip.face.errors import ParseError
-from expclip.tead.corpus import normalise
+from expclip.tead.corpora.corpus import normalise
 from expclip.tead.schema import SPLITS, Annotation
 
 __all__ = ["NEUTRAL", "check_situations", "check_tags", "codes_of", "find_problems", "split_of"]

@@ -133,7 +133,7 @@ def validate(folder: str | Path, *, flag: Flag | None = None) -> Validation:
 
 def _check_augmented(folder: Path, content_sha256: str, found: Validation) -> None:
     """Check the augmented configurations beside the original, whose hash is given."""
-    from expclip.tead.lineage import Originals, check_lineage
+    from expclip.tead.augmentation.lineage import Originals, check_lineage
 
     manifests = [
         read_manifest(folder, path.name) for path in sorted(folder.glob("manifest-*.json"))

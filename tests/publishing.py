@@ -15,9 +15,9 @@ from huggingface_hub import HfApi, hf_hub_download
 from servers.hub import HubServer
 
 from expclip.tead import FakeClient
-from expclip.tead.augmented import LINK_COLUMNS
+from expclip.tead.augmentation.augmented import LINK_COLUMNS
 from expclip.tead.folder import read_batches
-from expclip.tead.publish import Published, publish
+from expclip.tead.hub.publish import Published, publish
 from expclip.tead.schema import COLUMNS, content_hash, row_digest
 
 REPO = "expclip/tead"
@@ -90,7 +90,7 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 30) -> None:
 
 PUBLISH = """
     import sys
-    from expclip.tead.publish import publish
+    from expclip.tead.hub.publish import publish
     publish(sys.argv[1], "expclip/tead")
 """
 

@@ -11,8 +11,8 @@ from publishing import MODELS, NASTY, REPO, api_of
 from servers.hub import HubServer
 
 from expclip.tead import BuildPlan, LlmOptions, build
-from expclip.tead.augment import Eda, augment_tead
-from expclip.tead.synonyms import load_synonyms
+from expclip.tead.augmentation.augment import Eda, augment_tead
+from expclip.tead.augmentation.synonyms import load_synonyms
 
 
 @pytest.fixture(scope="session")

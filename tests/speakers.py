@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from expclip.models.animator import AnimatorConfig, AnimatorNetwork
-from expclip.models.expclip import ExpClipConfig
-from expclip.models.speaker import SpeechAnimator
+from expclip.models.animator.model import SpeechAnimator
+from expclip.models.animator.network import AnimatorConfig, AnimatorNetwork
+from expclip.models.expclip.network import ExpClipConfig
 
 __all__ = ["FakeTexts", "hum", "make_speaker"]
 

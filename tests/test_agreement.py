@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from expclip.tead.agreement import (
+from expclip.tead.reports.agreement import (
     bootstrap,
     cohen_kappa,
     interval,

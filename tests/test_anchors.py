@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from expclip.models.anchors import find_anchors
-from expclip.models.data import Choices, Pairs
+from expclip.models.expclip.anchors import find_anchors
+from expclip.models.expclip.data import Choices, Pairs
 
 STRINGS = ("joy, pride", "sadness", "calm")
 

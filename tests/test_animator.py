@@ -13,18 +13,18 @@ from torch import Tensor, nn
 
 from expclip.face import BLENDSHAPE_INDEX, BLENDSHAPES
 from expclip.face.errors import DataError
-from expclip.models.animator import (
+from expclip.models.animator.losses import LIPS, LOSSES, AnimatorLossWeights, animator_losses
+from expclip.models.animator.network import (
     AnimatorConfig,
     AnimatorNetwork,
     AnimatorOutput,
     Moved,
     perturb_prompt,
 )
-from expclip.models.animator_losses import LIPS, LOSSES, AnimatorLossWeights, animator_losses
-from expclip.models.animator_recipe import ANIMATOR_PRESETS
+from expclip.models.animator.recipe import ANIMATOR_PRESETS
 from expclip.models.attention import LocalAttention, StyleAttention
 from expclip.models.checkpoint import build_network, read_checkpoint, write_checkpoint
-from expclip.models.expclip import ExpClipConfig
+from expclip.models.expclip.network import ExpClipConfig
 
 JAW, BROW = BLENDSHAPE_INDEX["jawOpen"], BLENDSHAPE_INDEX["browInnerUp"]
 

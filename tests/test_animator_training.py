@@ -16,14 +16,14 @@ from typer.testing import CliRunner
 from expclip.cli.train_animator import animator
 from expclip.face import BLENDSHAPE_INDEX
 from expclip.face.errors import DataError, ModelError
-from expclip.models.animator import AnimatorConfig, AnimatorNetwork
-from expclip.models.animator_losses import LIPS
-from expclip.models.animator_measure import UPPER, measure_control, measure_speech
-from expclip.models.animator_recipe import ANIMATOR_PRESETS, AnimatorPreset, AnimatorRecipe
-from expclip.models.animator_sampling import AnimatorSampler, Windows
-from expclip.models.animator_training import KIND, Expressions, read_expressions, train_animator
+from expclip.models.animator.losses import LIPS
+from expclip.models.animator.measure import UPPER, measure_control, measure_speech
+from expclip.models.animator.network import AnimatorConfig, AnimatorNetwork
+from expclip.models.animator.recipe import ANIMATOR_PRESETS, AnimatorPreset, AnimatorRecipe
+from expclip.models.animator.sampling import AnimatorSampler, Windows
+from expclip.models.animator.train import KIND, Expressions, read_expressions, train_animator
 from expclip.models.checkpoint import build_network, read_checkpoint, write_checkpoint
-from expclip.models.expclip import ExpClipConfig, ExpClipNetwork
+from expclip.models.expclip.network import ExpClipConfig, ExpClipNetwork
 from expclip.models.speech import SpeechPairs
 
 torch.set_num_threads(1)  # networks this small only wait for one another

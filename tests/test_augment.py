@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from expclip.face.errors import DataError
 from expclip.tead import BuildPlan, CorpusOptions, build, normalise, read_rows, validate
-from expclip.tead.augment import Eda, augment_rows, augment_tead
-from expclip.tead.synonyms import load_synonyms
+from expclip.tead.augmentation.augment import Eda, augment_rows, augment_tead
+from expclip.tead.augmentation.synonyms import load_synonyms
 
 OWN = load_synonyms(False)
 EDA = Eda(synonyms=OWN)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from expclip.face.errors import MissingExtra
-from expclip.tead.augment import Augmenter, Eda, NlpaugAugmenter
-from expclip.tead.synonyms import load_synonyms
+from expclip.tead.augmentation.augment import Augmenter, Eda, NlpaugAugmenter
+from expclip.tead.augmentation.synonyms import load_synonyms
 
 
 class Moody:

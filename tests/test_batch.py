@@ -21,12 +21,12 @@ from servers.llm_faults import Faults
 
 from expclip.face.errors import DataError, ModelError
 from expclip.tead import BuildPlan, Journal, LlmOptions, Prompts, build
-from expclip.tead.batch.api import Batch, BatchLimits, NotKnown, OpenAIBatches, message_of
-from expclip.tead.batch.book import BatchBook, describe_open_batches
-from expclip.tead.batch.fill import BatchTally, fill_journal_in_batches
-from expclip.tead.batch.lines import read_lines, request_line, scratch_file
-from expclip.tead.corpus import read_corpus
-from expclip.tead.cost import BudgetReached, Ledger, Prices
+from expclip.tead.corpora.corpus import read_corpus
+from expclip.tead.llm.batch.api import Batch, BatchLimits, NotKnown, OpenAIBatches, message_of
+from expclip.tead.llm.batch.book import BatchBook, describe_open_batches
+from expclip.tead.llm.batch.fill import BatchTally, fill_journal_in_batches
+from expclip.tead.llm.batch.lines import read_lines, request_line, scratch_file
+from expclip.tead.llm.cost import BudgetReached, Ledger, Prices
 from expclip.tead.plan import claim
 
 LIMITS = BatchLimits(poll_s=0.01, slowest_poll_s=0.03, silence_s=5.0)

@@ -36,7 +36,7 @@ from expclip.benchmarks.tasks.texts import HumanLabels, LabelledTexts
 from expclip.face import AU_CODES, BLENDSHAPES, Sequence, write_sequence
 from expclip.face.errors import DataError
 from expclip.tead import BuildPlan, CorpusOptions, build
-from expclip.tead.readers import GO_EMOTIONS
+from expclip.tead.corpora.readers import GO_EMOTIONS
 
 TASKS, LEFT_OUT = collect_tasks(Sources(smoke=True))
 SAYS_CHANCE = ("t2e-c", "e2t-", "t2e-g", "t2e-d", "t2e-b", "t2i", "robustness", "labels")

@@ -244,7 +244,7 @@ def test_the_limit_of_cost_stops_before_it_is_passed_and_a_higher_one_goes_on(
 def test_batches_give_the_same_data_set_as_single_calls(
     llm_server: Start, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from expclip.tead import batch
+    from expclip.tead.llm import batch
 
     quick = partial(batch.OpenAIBatches, limits=batch.BatchLimits(poll_s=0.02))
     monkeypatch.setattr(batch, "OpenAIBatches", quick)
@@ -262,7 +262,7 @@ def test_batches_give_the_same_data_set_as_single_calls(
 def test_a_local_model_is_asked_where_the_plan_says_so(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("expclip.tead.local.LocalModel", lambda options: FakeClient(fake))
+    monkeypatch.setattr("expclip.tead.llm.local.LocalModel", lambda options: FakeClient(fake))
     plan = BuildPlan((str(corpus),), llm=LlmOptions("some/folder", backend="local"))
     manifest = build(tmp_path / "out", plan)
     assert (manifest["config"], manifest["counts"]["rows"]) == ("some-folder", 40)

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from expclip.cli.animate import animate
 from expclip.face import BLENDSHAPE_INDEX, Sequence, read_sequence, write_sequence
 from expclip.face.errors import DataError
-from expclip.models.speaker import SpeechAnimator
+from expclip.models.animator.model import SpeechAnimator
 from expclip.models.speech import Blinks, read_speech
 from expclip.models.speech.pipe import read_pipe
 

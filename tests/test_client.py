@@ -10,8 +10,8 @@ from servers.llm import LlmServer
 
 from expclip.face.errors import ParseError
 from expclip.tead import FakeClient, LlmOptions, OpenAIClient, Prices
-from expclip.tead.client import ConnectionLost, Dialect, Question, Response, read_reply
-from expclip.tead.client import _retry_after as retry_after
+from expclip.tead.llm.client import ConnectionLost, Dialect, Question, Response, read_reply
+from expclip.tead.llm.client import _retry_after as retry_after
 
 Start = Callable[..., LlmServer]
 QUESTION = Question("tags", ({"role": "user", "content": "Text: hello"},), 1, "row")

@@ -18,7 +18,7 @@ from publishing import REPO, hashes, send
 from servers.hub import HubServer
 
 from expclip.tead import BuildPlan, CorpusOptions, build
-from expclip.tead.checkout import CHECKOUT_FILE, build_checkout_yaml, renew_checkout
+from expclip.tead.hub.checkout import CHECKOUT_FILE, build_checkout_yaml, renew_checkout
 
 pytest_plugins = ["publishing_fixtures"]
 
@@ -31,7 +31,7 @@ LOAD = """
     calls = json.loads(sys.argv[1])
     found = {key: load_dataset(*args, **options) for key, (args, options) in calls.items()}
 
-    from expclip.tead.augmented import LINK_COLUMNS
+    from expclip.tead.augmentation.augmented import LINK_COLUMNS
     from expclip.tead.schema import content_hash, row_digest
 
     def digest(row):

@@ -19,8 +19,8 @@ from expclip.cli.compare import compare as compare_command
 from expclip.face import blendshapes_from_aus
 from expclip.face.errors import DataError
 from expclip.tead import BuildPlan, CorpusOptions, FakeClient, LlmOptions, build
-from expclip.tead.compare import Comparison, compare
-from expclip.tead.comparison import comparison_markdown, write_comparison
+from expclip.tead.reports.compare import Comparison, compare
+from expclip.tead.reports.comparison import comparison_markdown, write_comparison
 
 SMILES_A = {0, 1, 2, 3, 4, 5}
 SMILES_B = {0, 1, 2, 3, 6, 7}

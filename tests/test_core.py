@@ -20,7 +20,7 @@ from expclip.tead import (
     read_rows,
     validate,
 )
-from expclip.tead.core import TRAITS, emotion_words, words_of
+from expclip.tead.corpora.core import TRAITS, emotion_words, words_of
 
 ROW: dict[str, Any] = {
     "text": "The bus came early and I was earlier.",

@@ -17,7 +17,7 @@ from servers.hub import HubServer
 
 from expclip.face.errors import DataError
 from expclip.tead import CorpusOptions, normalise, read_corpus, repair
-from expclip.tead.corpus import Corpus
+from expclip.tead.corpora.corpus import Corpus
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "corpora"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data here")

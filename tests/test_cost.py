@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from expclip.face.errors import ModelError
-from expclip.tead.cost import BudgetReached, Ledger, Prices, Reservation, Usage, read_usage
-from expclip.tead.journal import Answer, Journal
+from expclip.tead.llm.cost import BudgetReached, Ledger, Prices, Reservation, Usage, read_usage
+from expclip.tead.llm.journal import Answer, Journal
 
 PRICES = Prices(1.0, 10.0)
 BODY: dict[str, Any] = {"messages": [{"role": "user", "content": "héllo"}], "max_tokens": 100}

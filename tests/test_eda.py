@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from expclip.tead import grammar_texts
-from expclip.tead.augment import OPERATIONS, Eda, augment
-from expclip.tead.synonyms import load_synonyms
-from expclip.tead.vocabulary import Vocabulary
+from expclip.tead.augmentation.augment import OPERATIONS, Eda, augment
+from expclip.tead.augmentation.synonyms import load_synonyms
+from expclip.tead.augmentation.vocabulary import Vocabulary
 
 OWN = load_synonyms(False)
 EDA = Eda(synonyms=OWN)
@@ -213,7 +213,7 @@ def test_a_vocabulary_that_is_full_is_emptied_and_no_byte_changes(
     texts = [text.text for text in grammar_texts(5000)]
     ids = [str(n) for n in range(5000)]
     expected = EDA.augment(texts, ids)
-    monkeypatch.setattr("expclip.tead.vocabulary._MOST_WORDS", 100)
+    monkeypatch.setattr("expclip.tead.augmentation.vocabulary._MOST_WORDS", 100)
     assert Eda(synonyms=OWN).augment(texts, ids) == expected
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from expclip.face import BLENDSHAPES
-from expclip.models.augmentation import AUGMENTATIONS, FaceAugmentation, augment_faces
-from expclip.models.expclip import (
+from expclip.models.expclip.augmentation import AUGMENTATIONS, FaceAugmentation, augment_faces
+from expclip.models.expclip.network import (
     REGIONS,
     AnchorOutput,
     ExpClipConfig,
@@ -20,7 +20,7 @@ from expclip.models.expclip import (
     expclip_losses,
     loss_parts,
 )
-from expclip.models.recipe import PRESETS
+from expclip.models.expclip.recipe import PRESETS
 
 pytest_plugins = ["expclip_fixtures"]
 

@@ -11,9 +11,9 @@ from expclip_runs import Assets
 
 from expclip.face import ACTION_UNITS
 from expclip.face.errors import DataError
-from expclip.models.data import Pairs, read_tead, split_by_hash, split_texts
-from expclip.models.recipe import Recipe
-from expclip.models.sampling import Sampler
+from expclip.models.expclip.data import Pairs, read_tead, split_by_hash, split_texts
+from expclip.models.expclip.recipe import Recipe
+from expclip.models.expclip.sampling import Sampler
 
 pytest_plugins = ["expclip_fixtures"]
 
@@ -110,8 +110,8 @@ def test_faces_of_equal_units_have_one_key(assets: Assets) -> None:
 
 
 def test_augmented_texts_stand_beside_the_originals(assets: Assets, tmp_path: Path) -> None:
-    from expclip.tead.augment import Eda, augment_tead
-    from expclip.tead.augmented import copy_tead
+    from expclip.tead.augmentation.augment import Eda, augment_tead
+    from expclip.tead.augmentation.augmented import copy_tead
 
     folder = tmp_path / "tead"
     copy_tead(assets.tead, folder)

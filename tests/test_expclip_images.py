@@ -22,7 +22,7 @@ from expclip.mead3d.executors import Processes
 from expclip.mead3d.index import index_mead
 from expclip.models import ExpCLIP, Recipe, train_images
 from expclip.models.encoders import image_encoder
-from expclip.models.images import read_mead3d
+from expclip.models.expclip.images import read_mead3d
 
 pytest_plugins = ["expclip_fixtures"]
 

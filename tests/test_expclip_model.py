@@ -26,8 +26,8 @@ from expclip.cli.text2face import text2face
 from expclip.face import BLENDSHAPES, read_sequence
 from expclip.face.errors import DataError, ModelError
 from expclip.models import ExpCLIP
-from expclip.models.data import read_tead
-from expclip.models.expclip import ExpClipNetwork
+from expclip.models.expclip.data import read_tead
+from expclip.models.expclip.network import ExpClipNetwork
 
 pytest_plugins = ["expclip_fixtures"]
 

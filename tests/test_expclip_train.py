@@ -18,9 +18,9 @@ from expclip.cli import train as cli
 from expclip.face.errors import DataError, ModelError
 from expclip.models import ExpCLIP, train_expclip
 from expclip.models.curves import draw_curves
-from expclip.models.data import read_tead
 from expclip.models.encoders import text_encoder
-from expclip.models.recipe import PRESETS, Recipe, recipe_from
+from expclip.models.expclip.data import read_tead
+from expclip.models.expclip.recipe import PRESETS, Recipe, recipe_from
 
 pytest_plugins = ["expclip_fixtures"]
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from expclip.face import AU_INDEX
 from expclip.face.errors import DataError
-from expclip.tead.figures import FIGURES, Tally, draw_figures
-from expclip.tead.svg import build_svg, draw_text
+from expclip.face.svg import build_svg, draw_text
+from expclip.tead.reports.figures import FIGURES, Tally, draw_figures
 
 SVG = "{http://www.w3.org/2000/svg}"
 

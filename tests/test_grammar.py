@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
+from expclip.tead.corpora.grammar import CAPACITY, GRAMMAR_VERSION, grammar_texts
 from expclip.tead.emotions import prototypes
-from expclip.tead.grammar import CAPACITY, GRAMMAR_VERSION, grammar_texts
 from expclip.tead.schema import SourceText
 
 # A change of the material or the engine changes this hash: then raise GRAMMAR_VERSION too.

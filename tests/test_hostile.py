@@ -15,10 +15,10 @@ from publishing import fake, metadata, remote, send
 from servers.hub import HubServer
 
 from expclip.tead import BuildPlan, CorpusOptions, LlmOptions, build, validate
-from expclip.tead.card import build_card
-from expclip.tead.corpus import repair
-from expclip.tead.figures import FIGURES
-from expclip.tead.report import write_report
+from expclip.tead.corpora.corpus import repair
+from expclip.tead.hub.card import build_card
+from expclip.tead.reports.figures import FIGURES
+from expclip.tead.reports.report import write_report
 
 pytest_plugins = ["publishing_fixtures"]
 

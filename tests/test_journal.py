@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from expclip.face.errors import DataError
-from expclip.tead.journal import Answer, Journal, request_key
+from expclip.tead.llm.journal import Answer, Journal, request_key
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "seed": 1}
 

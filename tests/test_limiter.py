@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from expclip.tead.limiter import Level, Limiter
+from expclip.tead.llm.limiter import Level, Limiter
 
 
 def play(level: Level, rate: Callable[[int], float], rounds: int, now: float = 0.0) -> list[int]:

@@ -12,9 +12,9 @@ import pytest
 
 from expclip.face.errors import DataError
 from expclip.tead import BuildPlan, CorpusOptions, build, read_rows, validate
-from expclip.tead.augment import Eda, NlpaugAugmenter, augment_tead
-from expclip.tead.augmented import variant_id
-from expclip.tead.synonyms import load_synonyms
+from expclip.tead.augmentation.augment import Eda, NlpaugAugmenter, augment_tead
+from expclip.tead.augmentation.augmented import variant_id
+from expclip.tead.augmentation.synonyms import load_synonyms
 
 CONFIG = "offline-augmented"
 MANIFEST = f"manifest-{CONFIG}.json"

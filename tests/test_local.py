@@ -17,11 +17,11 @@ from tiny_models import make_chat_model, make_tokenizer
 
 from expclip.face.errors import DataError, ExpclipError, MissingExtra, ModelError
 from expclip.tead import BuildPlan, LlmOptions, Prompts, build, read_rows
-from expclip.tead.client import Dialect, Question, Response, Transport, read_reply
-from expclip.tead.generation import Prompt, batches
-from expclip.tead.journal import Journal
-from expclip.tead.local import LocalModel
-from expclip.tead.scheduler import Scheduler
+from expclip.tead.llm.client import Dialect, Question, Response, Transport, read_reply
+from expclip.tead.llm.generation import Prompt, batches
+from expclip.tead.llm.journal import Journal
+from expclip.tead.llm.local import LocalModel
+from expclip.tead.llm.scheduler import Scheduler
 
 REPLY = (
     '{"emotions": ["joy", "pride", "relief"], ',
@@ -136,7 +136,7 @@ def test_seed_decides_the_sample_and_temperature_zero_ignores_it(nonsense: Path)
 def test_samples_have_the_probabilities_of_the_softmax() -> None:
     import torch
 
-    from expclip.tead.generation import _Sampler as Sampler
+    from expclip.tead.llm.generation import _Sampler as Sampler
 
     rows, temperature = 4000, 0.5
     logits = torch.tensor([0.0, 0.5, 1.0, -30.0])
@@ -259,7 +259,7 @@ def test_closing_ends_the_work_at_the_next_token(tmp_path: Path) -> None:
 def test_batch_that_memory_does_not_hold_is_halved(
     nonsense: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from expclip.tead import local
+    from expclip.tead.llm import local
 
     bodies = [ask(str(number), seed=number, temperature=1.0) for number in range(8)]
     expected, sizes, generate = send(load(nonsense), bodies), [], local.generate
@@ -276,7 +276,7 @@ def test_batch_that_memory_does_not_hold_is_halved(
 
 
 def test_failing_model_is_one_line(nonsense: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from expclip.tead import local
+    from expclip.tead.llm import local
 
     def fail(*_: Any) -> list[list[int]]:
         raise RuntimeError("device lost\nand a long\n story")

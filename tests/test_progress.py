@@ -4,8 +4,8 @@ import pytest
 
 from expclip.cli import bars as module
 from expclip.cli.progress import AnnotationProgress
-from expclip.tead.cost import Ledger, Prices
-from expclip.tead.scheduler import Tally
+from expclip.tead.llm.cost import Ledger, Prices
+from expclip.tead.llm.scheduler import Tally
 
 
 def test_lines_tell_rate_cost_and_the_time_left(

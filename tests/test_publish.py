@@ -25,7 +25,7 @@ from publishing import (
 from servers.hub import HubServer
 
 from expclip.face.errors import ModelError
-from expclip.tead.figures import FIGURES
+from expclip.tead.reports.figures import FIGURES
 
 pytest_plugins = ["publishing_fixtures"]
 
@@ -188,7 +188,7 @@ def test_the_command_names_what_was_augmented_and_leaves_it_out_if_asked(
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     code = (
-        "import sys, expclip.tead.publish, expclip.cli.publish;"
+        "import sys, expclip.tead.hub.publish, expclip.cli.publish;"
         "print([n for n in ('huggingface_hub', 'datasets', 'PIL', 'pyarrow') if n in sys.modules])"
     )
     found = subprocess.run(

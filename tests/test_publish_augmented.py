@@ -27,10 +27,10 @@ from servers.hub import HubServer
 
 from expclip.face.errors import DataError, ModelError
 from expclip.tead import BuildPlan, LlmOptions, build, validate
-from expclip.tead.augment import Eda, NlpaugAugmenter, augment_tead
+from expclip.tead.augmentation.augment import Eda, NlpaugAugmenter, augment_tead
 from expclip.tead.folder import read_rows
-from expclip.tead.hub import HubRepo
-from expclip.tead.manifests import check_manifest, group_manifests
+from expclip.tead.hub.manifests import check_manifest, group_manifests
+from expclip.tead.hub.repository import HubRepo
 from expclip.tead.schema import COLUMNS, content_hash, row_digest
 
 pytest_plugins = ["publishing_fixtures"]

@@ -18,8 +18,8 @@ from publishing import OF_DATASET, REPO, api_of, commits, publishing, remote_fil
 from servers.hub import HubServer
 
 from expclip.face.errors import DataError, ModelError
-from expclip.tead.hub import HubRepo
-from expclip.tead.publish import publish
+from expclip.tead.hub.publish import publish
+from expclip.tead.hub.repository import HubRepo
 
 pytest_plugins = ["publishing_fixtures"]
 
@@ -28,7 +28,7 @@ pytest_plugins = ["publishing_fixtures"]
 def test_a_commit_without_an_answer_is_made_once(
     server: HubServer, folders: dict[str, Path], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("expclip.tead.hub._WAIT_S", 0.0)
+    monkeypatch.setattr("expclip.tead.hub.repository._WAIT_S", 0.0)
     server.fail("commit", kind)  # type: ignore[arg-type]
     found = send(server, folders["model-a"])
     assert found.checked == 60 and commits(server) == 2
@@ -38,7 +38,7 @@ def test_a_commit_without_an_answer_is_made_once(
 def test_a_hub_that_keeps_failing_is_told_and_the_second_call_finishes(
     server: HubServer, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("expclip.tead.hub._WAIT_S", 0.0)
+    monkeypatch.setattr("expclip.tead.hub.repository._WAIT_S", 0.0)
     server.fail("commit", "500", times=3)
     with pytest.raises(ModelError, match="expclip/tead: the Hub answered 500: run the same"):
         send(server, folders["model-a"])

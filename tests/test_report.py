@@ -22,7 +22,7 @@ from expclip.cli.report import report
 from expclip.face import AU_INDEX, BLENDSHAPES, render_png
 from expclip.face.errors import DataError
 from expclip.tead import BuildPlan, CorpusOptions, build, read_rows
-from expclip.tead.report import write_report
+from expclip.tead.reports.report import write_report
 
 READY = "document.documentElement?.dataset.ready > 0"
 HOSTILE = (

@@ -11,8 +11,8 @@ from servers.llm import LlmServer
 from expclip.face.errors import ModelError
 from expclip.tead import Journal, LlmOptions, OpenAIClient, Prompts, SourceText
 from expclip.tead.annotate import converse
-from expclip.tead.client import Dialect
-from expclip.tead.scheduler import RowRefused, Scheduler, Tally, known_dialect
+from expclip.tead.llm.client import Dialect
+from expclip.tead.llm.scheduler import RowRefused, Scheduler, Tally, known_dialect
 
 Start = Callable[..., LlmServer]
 QUESTION = next(converse(SourceText("Hello there", "test"), Prompts.load(), LlmOptions("m")))
@@ -134,7 +134,7 @@ def test_a_question_that_only_fails_gives_up_its_row(tmp_path: Path) -> None:
         """Answers one question well, and fails at all others."""
 
         async def send(self, body: Any) -> Any:
-            from expclip.tead.client import Response
+            from expclip.tead.llm.client import Response
 
             return Response(200 if body["seed"] == 0 else 503, b"{}", 0.0)
 

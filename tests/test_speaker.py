@@ -13,7 +13,7 @@ from speakers import RATE, hum, make_speaker
 
 from expclip.face import Sequence
 from expclip.face.errors import ModelError
-from expclip.models.speaker import SpeechAnimator
+from expclip.models.animator.model import SpeechAnimator
 from expclip.models.speech import Blinks, speech_encoder
 from expclip.models.speech.windows import WindowGrid
 

@@ -7,8 +7,8 @@ import pytest
 
 from expclip.face.errors import DataError
 from expclip.tead import prototypes
-from expclip.tead.synonyms import emotion_table, is_emotional, load_synonyms
-from expclip.tead.wordnet import find_wordnet, load_wordnet
+from expclip.tead.augmentation.synonyms import emotion_table, is_emotional, load_synonyms
+from expclip.tead.augmentation.wordnet import find_wordnet, load_wordnet
 
 # A database of three synsets, in the format of wndb(5WN), with a licence line as it has.
 DATA = {

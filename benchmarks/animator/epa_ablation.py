@@ -21,10 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from expclip.models.animator import AnimatorConfig, AnimatorNetwork
-from expclip.models.animator_measure import UPPER, Control, measure_control
-from expclip.models.animator_recipe import ANIMATOR_PRESETS
-from expclip.models.animator_training import KIND, read_expressions, train_animator
+from expclip.models.animator.measure import UPPER, Control, measure_control
+from expclip.models.animator.network import AnimatorConfig, AnimatorNetwork
+from expclip.models.animator.recipe import ANIMATOR_PRESETS
+from expclip.models.animator.train import KIND, read_expressions, train_animator
 from expclip.models.checkpoint import build_network, read_checkpoint
 from expclip.models.speech import (
     SEEN_EMOTIONS,

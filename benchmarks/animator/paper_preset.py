@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
-from expclip.models.animator_recipe import ANIMATOR_PRESETS
-from expclip.models.animator_training import train_animator
+from expclip.models.animator.recipe import ANIMATOR_PRESETS
+from expclip.models.animator.train import train_animator
 from expclip.models.checkpoint import write_checkpoint
-from expclip.models.expclip import ExpClipNetwork
+from expclip.models.expclip.network import ExpClipNetwork
 from expclip.models.speech import SpeechCache, read_synthetic, speech_encoder
 
 

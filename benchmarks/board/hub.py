@@ -17,7 +17,7 @@ from expclip.benchmarks.outcome import TaskInfo
 from expclip.benchmarks.results.record import Result, find_results
 from expclip.benchmarks.results.verification import verify
 from expclip.face.errors import DataError, ModelError
-from expclip.tead.hub import HubRepo, State, is_held
+from expclip.tead.hub.repository import HubRepo, State, is_held
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from expclip.benchmarks.board.leaderboard import Row, Table, format_number
-from expclip.tead.svg import FAINT, INK, build_svg, draw_dot, draw_line, draw_text
+from expclip.face.svg import FAINT, INK, build_svg, draw_dot, draw_line, draw_text
 
 __all__ = ["draw_intervals"]
 

@@ -20,7 +20,7 @@ from expclip.benchmarks.protocols import Asked
 from expclip.benchmarks.run import fingerprint, name_model
 from expclip.benchmarks.task_data import TeadData
 from expclip.face.render import render_svg_sheet
-from expclip.tead.svg import FAINT, INK, build_svg, draw_dot, draw_text
+from expclip.face.svg import FAINT, INK, build_svg, draw_dot, draw_text
 
 __all__ = ["draw_manifold"]
 

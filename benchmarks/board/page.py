@@ -15,7 +15,7 @@ from expclip.benchmarks.board.leaderboard import (
     format_metric,
     format_number,
 )
-from expclip.tead.corpus import is_visible
+from expclip.face.text import one_line
 
 __all__ = ["build_page"]
 
@@ -277,8 +277,7 @@ def _name(name: str, longest: int = _LONGEST) -> str:
 
 def _plain(text: str, longest: int = _LONGEST) -> str:
     """Return a text that shows, and is neither markup nor turns what stands beside it."""
-    shown = " ".join("".join(char for char in text if is_visible(char)).split())
-    return html.escape(shown if len(shown) <= longest else f"{shown[: longest - 1]}…")
+    return html.escape(one_line(text, longest))
 
 
 def _count(number: int, one: str, many: str = "") -> str:

@@ -1,6 +1,5 @@
 """The leaderboard of a folder of results: Markdown, one HTML page, and a plot a task."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from expclip.benchmarks.board.leaderboard import (
 )
 from expclip.benchmarks.board.page import build_page
 from expclip.benchmarks.results.folder import make_folder, write_file
-from expclip.tead.corpus import is_visible
+from expclip.face.text import escape_markdown, one_line
 
 __all__ = ["Leaderboard", "build_markdown", "write_leaderboard"]
 
@@ -34,7 +33,6 @@ nobody. Oracles know the answers; they and chance are not ranked."""
 _PAPER = """\
 Mean squared error of faces given again. **The paper's rows are of other data**: its TEAD was
 never released, and it does not say how its error is summed. They do not compete."""
-_NO_LINKS = re.compile(r"(?<![A-Za-z0-9])@(?=[A-Za-z])|@(?=[\w-]+\.)|:(?=//)|(?<=mailto):")
 
 
 @dataclass(frozen=True)
@@ -208,10 +206,4 @@ def _line(cells: Sequence[str]) -> str:
 
 def _escape(text: str, longest: int = _LONGEST) -> str:
     """Return a text as a Markdown cell that shows it and does nothing else."""
-    shown = " ".join("".join(char for char in text if is_visible(char)).split())
-    shown = shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
-    shown = shown.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for mark in "\\`*_[]|#~$!":
-        shown = shown.replace(mark, f"\\{mark}")
-    shown = _NO_LINKS.sub(lambda mark: f"&#{ord(mark[0])};", shown)
-    return shown.replace("www.", "www&#46;")
+    return escape_markdown(one_line(text, longest))

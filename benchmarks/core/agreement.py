@@ -14,7 +14,7 @@ import numpy as np
 
 from expclip.face import ACTION_UNITS, aus_from_codes
 from expclip.tead import prototypes
-from expclip.tead.agreement import cohen_kappa, jaccard
+from expclip.tead.reports.agreement import cohen_kappa, jaccard
 
 USED = 0.02
 """A unit counts towards the mean if more than so many rows show it, on average of both."""

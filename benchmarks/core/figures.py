@@ -15,7 +15,7 @@ from expclip.face import ACTION_UNITS, blendshapes_from_actions, find_conflicts
 from expclip.face.files import write_atomically
 from expclip.face.render import render_contact_sheet
 from expclip.tead import CoreRow, find_near_duplicates, prototypes, read_core
-from expclip.tead.core import REGISTERS, TRAITS, emotion_words, words_of
+from expclip.tead.corpora.core import REGISTERS, TRAITS, emotion_words, words_of
 
 SHEET_ROWS = 48
 LEAST_AS_FIRST_TAG = 15

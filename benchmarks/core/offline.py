@@ -15,8 +15,8 @@ import numpy as np
 
 from expclip.face import aus_from_codes
 from expclip.tead import annotate_offline, matches_label, read_core, read_corpus
-from expclip.tead.agreement import cohen_kappa
-from expclip.tead.readers import GO_EMOTIONS
+from expclip.tead.corpora.readers import GO_EMOTIONS
+from expclip.tead.reports.agreement import cohen_kappa
 
 USED = 0.02
 """A unit counts towards the mean kappa if more than so many rows show it."""

@@ -17,7 +17,7 @@ import numpy as np
 from minilm import embed
 
 from expclip.tead import SourceText, grammar_texts, read_core, read_corpus
-from expclip.tead.readers import GO_EMOTIONS
+from expclip.tead.corpora.readers import GO_EMOTIONS
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 DRAWS = 2000

@@ -15,7 +15,7 @@ import numpy as np
 
 from expclip.face import read_sequence
 from expclip.models import PRESETS, ExpCLIP, train_expclip
-from expclip.models.measure import measure_reconstruction
+from expclip.models.expclip.measure import measure_reconstruction
 
 PAPER = {"augmented": (0.012, 0.021), "plain": (0.051, 0.069)}
 """Its own TEAD, and BEAT."""

@@ -28,10 +28,10 @@ import numpy as np
 
 from expclip.face import blendshapes_from_aus
 from expclip.models import ExpCLIP, FeatureCache
-from expclip.models.data import read_tead
 from expclip.models.encoders import text_encoder
+from expclip.models.expclip.data import read_tead
 from expclip.tead import prototypes, read_corpus
-from expclip.tead.readers import GO_EMOTIONS
+from expclip.tead.corpora.readers import GO_EMOTIONS
 
 STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 DRAWS = 2000

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
 from expclip.benchmarks.metrics.channels import check_weights
-from expclip.tead.eda import Eda
-from expclip.tead.synonyms import load_synonyms
+from expclip.tead.augmentation.eda import Eda
+from expclip.tead.augmentation.synonyms import load_synonyms
 
 __all__ = [
     "FRAMES",

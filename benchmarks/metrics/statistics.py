@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from expclip.tead.agreement import bootstrap, interval
+from expclip.tead.reports.agreement import bootstrap, interval
 
 __all__ = [
     "bca_interval",

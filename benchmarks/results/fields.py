@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 
 from expclip.benchmarks.outcome import TaskInfo
 from expclip.face.errors import DataError
-from expclip.tead.corpus import is_visible
+from expclip.face.text import is_visible
 
 __all__ = [
     "Metric",

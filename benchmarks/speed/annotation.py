@@ -28,7 +28,7 @@ from servers.llm import LlmServer
 
 from expclip.tead import Journal, LlmOptions, OpenAIClient, Prompts, SourceText
 from expclip.tead.annotate import converse, fill_journal
-from expclip.tead.client import Dialect
+from expclip.tead.llm.client import Dialect
 
 SHORT = Prompts(
     {

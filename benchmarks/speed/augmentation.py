@@ -34,9 +34,9 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from expclip.tead.eda import Eda
-from expclip.tead.grammar import grammar_texts
-from expclip.tead.synonyms import load_synonyms
+from expclip.tead.augmentation.eda import Eda
+from expclip.tead.augmentation.synonyms import load_synonyms
+from expclip.tead.corpora.grammar import grammar_texts
 
 EDA_OPERATIONS = ("synonym", "insertion", "swap", "deletion")
 VARIANTS = 9

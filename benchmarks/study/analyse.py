@@ -24,7 +24,7 @@ from expclip.benchmarks.study.answers import (
 from expclip.benchmarks.study.key import Key
 from expclip.benchmarks.study.stimuli import QUESTIONS
 from expclip.face.errors import DataError
-from expclip.tead.compare import Estimate
+from expclip.tead.reports.compare import Estimate
 
 __all__ = [
     "Analysis",

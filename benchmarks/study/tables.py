@@ -14,7 +14,7 @@ from typing import Any
 from expclip.benchmarks.results.folder import make_folder
 from expclip.benchmarks.study.analyse import Analysis, Rating, Score
 from expclip.face.files import write_atomically
-from expclip.tead.compare import Estimate
+from expclip.tead.reports.compare import Estimate
 
 __all__ = ["analysis_json", "analysis_markdown", "write_analysis"]
 

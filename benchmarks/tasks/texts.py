@@ -48,7 +48,7 @@ def read_labels(path: str | Path) -> LabelledTexts:
         DataError: the file is missing or broken, or has no such label.
     """
     from expclip.tead import read_corpus
-    from expclip.tead.readers import GO_EMOTIONS
+    from expclip.tead.corpora.readers import GO_EMOTIONS
 
     rows = [
         (row.text, [name in row.labels for name in GO_EMOTIONS])
@@ -62,7 +62,7 @@ def read_labels(path: str | Path) -> LabelledTexts:
 
 def smoke_labels() -> LabelledTexts:
     """Return a sentence for each label that has a face."""
-    from expclip.tead.readers import GO_EMOTIONS
+    from expclip.tead.corpora.readers import GO_EMOTIONS
 
     texts = sorted(f"I feel {name} today" for name in GO_EMOTIONS)
     return LabelledTexts(
@@ -120,13 +120,13 @@ class HumanLabels:
 
     @cached_property
     def _names(self) -> list[str]:
-        from expclip.tead.readers import GO_EMOTIONS
+        from expclip.tead.corpora.readers import GO_EMOTIONS
 
         return [name for name in GO_EMOTIONS if not (self.with_feeling and name == _NEUTRAL)]
 
     @cached_property
     def _columns(self) -> list[int]:
-        from expclip.tead.readers import GO_EMOTIONS
+        from expclip.tead.corpora.readers import GO_EMOTIONS
 
         return [GO_EMOTIONS.index(name) for name in self._names]
 

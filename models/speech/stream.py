@@ -11,7 +11,7 @@ from expclip.beat_loader.audio import SAMPLE_RATE
 from expclip.beat_loader.resample import resample
 from expclip.face import BLENDSHAPES
 from expclip.face.errors import MissingExtra
-from expclip.models.animator import AnimatorNetwork
+from expclip.models.animator.network import AnimatorNetwork
 from expclip.models.speech.blinks import Blinks
 from expclip.models.speech.encoders import SpeechEncoder
 from expclip.models.speech.prompts import PromptTrack

@@ -1,0 +1,1 @@
+"""The speaking face: network, losses, batches, training, use."""

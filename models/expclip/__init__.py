@@ -1,0 +1,1 @@
+"""ExpCLIP: network, losses, data, training, use."""

@@ -1,0 +1,369 @@
+"""Training ExpCLIP: load, loop, log, save.
+
+Every random choice is a function of seed and step, so that a run that was killed and goes
+on gives the same weights, bit for bit, as one that was not (on the same machine).
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from expclip.face.errors import ModelError
+from expclip.face.files import write_atomically
+from expclip.models.checkpoint import build_network, read_checkpoint, write_checkpoint
+from expclip.models.course import Preset
+from expclip.models.curves import draw_curves
+from expclip.models.encoders import image_encoder, text_encoder
+from expclip.models.expclip.anchors import NO_ANCHORS, find_anchors
+from expclip.models.expclip.card import build_card
+from expclip.models.expclip.data import Pairs, read_tead, split_texts
+from expclip.models.expclip.images import read_mead3d
+from expclip.models.expclip.measure import measure_pairs
+from expclip.models.expclip.network import (
+    CLIP,
+    LOSSES,
+    ExpClipConfig,
+    ExpClipLosses,
+    ExpClipNetwork,
+    expclip_losses,
+    loss_parts,
+)
+from expclip.models.expclip.recipe import Recipe
+from expclip.models.expclip.sampling import Batch, Sampler
+from expclip.models.features import FeatureCache, Progress
+from expclip.models.state import RunFolder, RunState, make_accelerator
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["train_expclip", "train_images"]
+
+_SHOW_EVERY = 20
+"""Steps between two looks at the losses: each waits for the device."""
+
+KIND = "ExpCLIP"
+"""What a checkpoint's config calls the model."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesson:
+    """What a network learns from in one run.
+
+    Attributes:
+        train, held: pairs to learn from, and to validate on.
+        features: the table that their prompts point to.
+        chances: of each kind of prompt.
+        image: the image projector learns, and nothing else.
+    """
+
+    train: Pairs
+    held: Pairs
+    features: Float[np.ndarray, "items features"]
+    chances: Mapping[str, float]
+    image: bool = False
+
+
+def train_expclip(
+    out: str | Path,
+    data: str | Path,
+    preset: Preset[ExpClipConfig, Recipe],
+    *,
+    config: str | None = None,
+    cache: FeatureCache | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train on a TEAD, or go on with it; return the record of the run.
+
+    The folder is then a checkpoint, `ExpCLIP.from_pretrained(out)`, with the losses in
+    `log.jsonl` and as a picture in `curves.svg`. A run that is complete is left as it is.
+
+    Args:
+        out: folder of the checkpoint.
+        data: a TEAD's folder, or its id on the Hub.
+        preset: the networks, and the recipe.
+        config: configuration of the TEAD, where it has several.
+        cache: of frozen features; by default the user's.
+        overwrite: replace a run of another preset or data set.
+        progress: called with what is done, how much, of how much, and losses by name.
+
+    Returns:
+        What `training.json` holds: "data", "recipe", "steps", "best_step", "parameters",
+        "figures" (see `measure_pairs`), "plan".
+
+    Raises:
+        DataError: the data set or the folder is not what it should be.
+        ModelError: there is no such encoder, or the losses are no longer finite.
+        MissingExtra: a package is not installed.
+    """
+    accelerator, recipe = make_accelerator(), preset.recipe
+    found = read_tead(
+        data, config=config, augmented=recipe.augmented, units="units" in recipe.chances
+    )
+    encoder = text_encoder(preset.model.text_encoder)
+    train, held = split_texts(found, recipe.validation, recipe.seed)
+    anchors = (
+        find_anchors(train, found.strings, recipe.anchors, recipe.natural)
+        if recipe.anchors
+        else NO_ANCHORS
+    )
+    train, held = (anchors.mark(pairs, found.strings) for pairs in (train, held))
+    model = replace(
+        preset.model,
+        text_features=encoder.features,
+        text_sha256=encoder.sha256,
+        anchors=len(anchors.emotions),
+    )
+    run = RunFolder(Path(out), _plan(model, recipe, found.about), overwrite=overwrite)
+    if run.result:
+        return run.result
+    with run.begin(first=accelerator.is_main_process):
+        with accelerator.main_process_first():
+            features = (cache or FeatureCache()).encode_texts(encoder, found.strings, progress)
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            network = ExpClipNetwork(model)
+            network.typical.copy_(torch.from_numpy(anchors.faces))
+            network.shares.copy_(torch.from_numpy(anchors.shares))
+            lesson = _Lesson(train, held, features, recipe.chances)
+            state = _learn(accelerator, run, network, lesson, recipe, progress)
+        figures = measure_pairs(network, found.test, features, found.train.faces.mean(axis=0))
+        return _finish(accelerator, run, network, state, recipe, {"text": found.about}, figures)
+
+
+def train_images(
+    out: str | Path,
+    start: str | Path,
+    images: str | Path,
+    recipe: Recipe,
+    *,
+    encoder: str | None = None,
+    cache: FeatureCache | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train the image projector of a checkpoint on a MEAD-3D; all else stays bit for bit.
+
+    Args:
+        out: folder of the new checkpoint.
+        start: a checkpoint of `train_expclip`: folder, or id on the Hub.
+        images: the MEAD-3D's folder.
+        recipe: how; what it says of texts does not matter.
+        encoder: name of the image encoder; by default the checkpoint's, or the paper's.
+        cache: as for `train_expclip`, and so the rest.
+        overwrite: replace another run.
+        progress: called with what is done, how much, of how much, and losses by name.
+
+    Returns:
+        As `train_expclip`, with the figures of the images beside those of the texts.
+
+    Raises:
+        DataError: checkpoint, data set or folder is not what it should be.
+        ModelError: there is no such encoder, or the losses are no longer finite.
+        MissingExtra: a package is not installed.
+    """
+    accelerator = make_accelerator()
+    recipe = replace(recipe, losses=replace(recipe.losses, anchor=0.0))  # pictures have none
+    checkpoint = read_checkpoint(start, KIND, ExpClipConfig)
+    before = build_network(ExpClipNetwork, checkpoint, start)
+    eyes = image_encoder(encoder or checkpoint.config.image_encoder or CLIP)
+    with accelerator.main_process_first():
+        found = read_mead3d(
+            Path(images),
+            eyes,
+            cache or FeatureCache(),
+            validation=recipe.validation,
+            seed=recipe.seed,
+            progress=progress,
+        )
+    model = replace(
+        checkpoint.config,
+        image_encoder=eyes.name,
+        image_features=eyes.features,
+        image_sha256=eyes.sha256,
+    )
+    plan = _plan(model, recipe, found.about) | {"start": checkpoint.training.get("plan")}
+    run = RunFolder(Path(out), plan, overwrite=overwrite)
+    if run.result:
+        return run.result
+    with run.begin(first=accelerator.is_main_process):
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            network = ExpClipNetwork(model)
+            kept = {k: v for k, v in before.state_dict().items() if not k.startswith("image_")}
+            network.load_state_dict(kept, strict=False)
+            lesson = _Lesson(
+                found.train, found.validation, found.features, {"image": 1.0}, image=True
+            )
+            state = _learn(accelerator, run, network, lesson, recipe, progress)
+        mean_face = found.train.faces.mean(axis=0)
+        figures = measure_pairs(network, found.test, found.features, mean_face)
+        told = checkpoint.training
+        seen = {name: figures[name] for name in ("image_mse", "image_cosine")}
+        seen["image_mean_face_mse"] = figures["mean_face_mse"]
+        data = {**told.get("data", {}), "image": found.about}
+        return _finish(
+            accelerator, run, network, state, recipe, data, {**told.get("figures", {}), **seen}
+        )
+
+
+def _learn(
+    accelerator: "Accelerator",
+    run: RunFolder,
+    network: ExpClipNetwork,
+    lesson: _Lesson,
+    recipe: Recipe,
+    progress: Progress | None,
+) -> RunState:
+    """Train until the recipe ends it; the network is then the best one."""
+    network.to(accelerator.device)
+    _choose_trained(network, image=lesson.image)
+    weights = [value for value in network.parameters() if value.requires_grad]
+    adam = torch.optim.AdamW(weights, recipe.learning_rate, weight_decay=recipe.weight_decay)
+    state = run.restore(network, adam)
+    if accelerator.is_main_process:
+        run.read_log(state.step)
+    model, optimiser = accelerator.prepare(network, adam)
+    features = torch.from_numpy(lesson.features).to(accelerator.device)
+    made = (features, recipe, lesson.chances, accelerator.device)
+    sampler, held = Sampler(lesson.train, *made), Sampler(_validated(lesson, recipe), *made)
+    sums, since = torch.zeros(len(LOSSES) + 1, device=accelerator.device), 0
+    began = time.monotonic()
+
+    for step in range(state.step, recipe.steps):
+        if recipe.patience and state.waited >= recipe.patience:
+            break
+        _set_mode(network, image=lesson.image)
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.rate_at(step)
+        batch = sampler.draw(step, accelerator.process_index, accelerator.num_processes)
+        torch.manual_seed(batch.torch_seed)
+        losses = _losses(model, batch, recipe, image=lesson.image)
+        accelerator.backward(losses.total)
+        if recipe.clip:
+            accelerator.clip_grad_norm_(weights, recipe.clip)
+        optimiser.step()
+        optimiser.zero_grad()
+        sums, since = sums + _stacked(losses).detach(), since + 1
+        if progress and step % _SHOW_EVERY == 0:
+            progress("training", step, recipe.steps, _named(sums / since))
+
+        done = step + 1
+        if done % recipe.validate_every and done < recipe.steps:
+            continue
+        trained = _named(sums / since)
+        found = _validate(network, held, recipe, image=lesson.image)
+        if not math.isfinite(trained["total"] + found["total"]):
+            raise ModelError(f"step {done}: the loss is no longer finite: lower learning_rate")
+        state.note(done, found["total"], network)
+        if accelerator.is_main_process:
+            line = {"step": done, "train": trained, "validation": found}
+            seconds = round(time.monotonic() - began, 2)
+            run.log({**line, "learning_rate": recipe.rate_at(step), "seconds": seconds})
+            run.save(state, network, adam)
+        accelerator.wait_for_everyone()
+        sums, since = torch.zeros_like(sums), 0
+    if progress:
+        progress("training", recipe.steps, recipe.steps, {})
+    network.load_state_dict(state.best)
+    network.eval()
+    return state
+
+
+def _losses(model: Any, batch: Batch, recipe: Recipe, *, image: bool) -> ExpClipLosses:
+    output = model(batch.faces, batch.features, batch.varied, image=image)
+    return expclip_losses(
+        output,
+        batch.faces,
+        recipe.losses,
+        varied=batch.varied,
+        keys=batch.keys,
+        anchors=batch.anchors,
+    )
+
+
+def _validate(
+    network: ExpClipNetwork, held: Sampler, recipe: Recipe, *, image: bool
+) -> dict[str, float]:
+    """Return the mean losses of the held-out pairs."""
+    network.eval()
+    sums, rows = torch.zeros(len(LOSSES) + 1), 0
+    with torch.no_grad():
+        for batch in held.whole():
+            losses = _stacked(_losses(network, batch, recipe, image=image)).cpu()
+            sums, rows = sums + losses * len(batch.faces), rows + len(batch.faces)
+    return _named(sums / rows)
+
+
+def _validated(lesson: _Lesson, recipe: Recipe) -> Pairs:
+    """Return the held-out pairs that decide."""
+    natural = np.flatnonzero(lesson.held.natural)
+    only = recipe.validate_on == "natural" and len(natural)
+    return lesson.held.of_rows(natural) if only else lesson.held
+
+
+def _choose_trained(network: ExpClipNetwork, *, image: bool) -> None:
+    """Let the image projector learn, or all but it."""
+    for name, value in network.named_parameters():
+        value.requires_grad_(name.startswith("image_projector.") is image)
+
+
+def _set_mode(network: ExpClipNetwork, *, image: bool) -> None:
+    """Turn on dropout where something learns."""
+    network.train(not image)
+    if image and network.image_projector is not None:
+        network.image_projector.train()
+
+
+def _stacked(losses: ExpClipLosses) -> Float[Tensor, " terms"]:
+    return torch.stack(list(loss_parts(losses).values()))
+
+
+def _named(values: Float[Tensor, " terms"]) -> dict[str, float]:
+    return dict(zip((*LOSSES, "total"), values.tolist(), strict=True))
+
+
+def _plan(model: ExpClipConfig, recipe: Recipe, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides the weights."""
+    return {
+        "model": asdict(model),
+        "recipe": asdict(recipe),
+        "content_sha256": data["content_sha256"],
+        "augmented": data.get("augmented", []),
+    }
+
+
+def _finish(
+    accelerator: "Accelerator",
+    run: RunFolder,
+    network: ExpClipNetwork,
+    state: RunState,
+    recipe: Recipe,
+    data: Mapping[str, Any],
+    figures: Mapping[str, float],
+) -> dict[str, Any]:
+    """Write curves and checkpoint; return the record."""
+    record = {
+        "data": data,
+        "recipe": asdict(recipe),
+        "steps": state.step,
+        "best_step": state.best_step,
+        "parameters": sum(value.numel() for value in network.parameters()),
+        "figures": figures,
+        "plan": run.plan,
+    }
+    if accelerator.is_main_process:
+        with write_atomically(run.folder / "curves.svg") as temporary:
+            temporary.write_text(draw_curves(run.read_log(), state.best_step), "utf-8")
+        write_checkpoint(run.folder, KIND, network, record, build_card(network.config, record))
+        run.end()
+    accelerator.wait_for_everyone()
+    return record

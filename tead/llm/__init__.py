@@ -1,0 +1,1 @@
+"""Asking language models: servers, batches, a model on this machine; pace, cost, journal."""

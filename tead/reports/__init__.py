@@ -1,0 +1,1 @@
+"""A TEAD to be looked at: figures, the page for a browser, comparisons."""
