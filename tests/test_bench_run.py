@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -383,6 +384,23 @@ def test_a_fingerprint_is_the_model_s_own_or_that_of_its_answers() -> None:
     named = Faces(faces)
     named.sha256 = "ab" * 32
     assert fingerprint(named) == "ab" * 32
+
+
+def test_neither_threads_nor_hashes_of_words_change_a_byte(tmp_path: Path) -> None:
+    code = "from expclip.cli.bench import app; app()"
+    command = [sys.executable, "-c", code, "run", "--smoke", "--baseline", "constant"]
+    command += ["--baseline", "random", "--draws", "50", "--out", "results"]
+    written = []
+    for number in ("1", "2"):
+        folder = tmp_path / number
+        folder.mkdir()
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), number)
+        environment = {**os.environ, **threads, "PYTHONHASHSEED": number}
+        subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+        files = {path.relative_to(folder): path for path in folder.rglob("*@*")}
+        written.append({k: v.read_bytes() for k, v in files.items() if ".log." not in k.name})
+    assert len(written[0]) > 60
+    assert written[0] == written[1]
 
 
 def test_a_smoke_run_writes_below_its_folder_and_is_verified_and_compared(

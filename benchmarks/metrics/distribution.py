@@ -158,7 +158,8 @@ def _u_statistic(
         members.setdefault(group, []).append(place)
     sums, pairs = np.zeros(count), np.zeros(count)
     for places in members.values():
-        sums[places] = apart[places] @ (total - apart[places].sum(axis=0))
+        others = total - apart[places].sum(axis=0)
+        sums[places] = np.einsum("ij,j->i", apart[places], others)  # BLAS: by threads, other bits
         pairs[places] = count - len(places)
     estimate = sums.sum() / pairs.sum()
     return np.asarray(estimate + 2 * count * (sums - estimate * pairs) / pairs.sum())
