@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from expclip.tead.reports.agreement import (
     bootstrap,
@@ -10,6 +12,7 @@ from expclip.tead.reports.agreement import (
     jaccard,
     kappa_from_means,
     krippendorff_alpha,
+    summable,
 )
 
 
@@ -102,6 +105,25 @@ def test_bootstrap_of_kappa_is_kappa_of_rows_drawn() -> None:
     for value in drawn:
         rows = rng.integers(0, 200, 200)
         assert value == pytest.approx(cohen_kappa(first[rows], second[rows]), abs=1e-12)
+
+
+@given(
+    scale=st.sampled_from([1e-300, 1e-9, 1.0, 3e5, 1e290]),
+    rows=st.integers(1, 300),
+    seed=st.integers(0, 99),
+)
+def test_means_of_a_bootstrap_are_exact_in_any_order_of_sums(
+    scale: float, rows: int, seed: int
+) -> None:
+    values = scale * np.random.default_rng(seed).normal(size=(rows, 2)) * [1.0, 0.0]
+    found = bootstrap(values, lambda means: means, draws=3, seed=seed)
+    for order in (slice(None), slice(None, None, -1)):
+        rng = np.random.default_rng(seed)
+        for mean in found:
+            drawn = summable(values)[rng.integers(0, rows, rows)][order]
+            assert mean.tolist() == (np.add.accumulate(drawn)[-1] / rows).tolist()
+    largest = np.abs(values).max(axis=0)
+    assert np.all(np.abs(summable(values) - values) <= 1e-13 * rows * largest)
 
 
 def test_undefined_draws_are_left_out_of_an_interval() -> None:

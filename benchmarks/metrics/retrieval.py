@@ -81,8 +81,8 @@ class QueryRanks:
             number = distinct(self.keys)[1]
             weights = weights / np.bincount(number, weights)[number]
         shares = weights / weights.sum()
-        means = {name: float(shares @ values) for name, values in self.values.items()}
-        chance = {name: float(shares @ values) for name, values in self.chance.items()}
+        means = {name: float((shares * values).sum()) for name, values in self.values.items()}
+        chance = {name: float((shares * values).sum()) for name, values in self.chance.items()}
         found = {name: mean for name, mean in means.items() if name != "rank"}
         found["MedR"] = _median(self.values["rank"], weights)
         found["mean rank"] = means["rank"] / self.gallery

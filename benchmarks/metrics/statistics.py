@@ -39,7 +39,7 @@ def weighted_mean(
 ) -> Float[np.ndarray, "..."]:
     """Return the mean of each metric, a query counting with its weight."""
     values, weights = _checked(values, weights)
-    return np.asarray(weights @ values / weights.sum())
+    return np.asarray(np.einsum("q,q...->...", weights, values) / weights.sum())
 
 
 def cluster_bootstrap(

@@ -18,6 +18,7 @@ __all__ = [
     "jaccard",
     "kappa_from_means",
     "krippendorff_alpha",
+    "summable",
 ]
 
 _DRAWS_AT_ONCE = 64
@@ -101,6 +102,8 @@ def bootstrap(
 ) -> Float[np.ndarray, "draws ..."]:
     """Return a statistic of column means for rows drawn anew with replacement.
 
+    The sums are exact, so that no thread, library or machine changes a bit of the means.
+
     Args:
         columns: what the statistic depends on, one row of numbers for each row.
         statistic: from means, one row for each draw, to values.
@@ -114,7 +117,7 @@ def bootstrap(
     if not rows or draws < 1:
         raise ValueError(f"a bootstrap needs rows and draws, got {rows} and {draws}")
     rng = np.random.default_rng(seed)
-    values = np.asarray(columns, np.float64)
+    values = summable(np.asarray(columns, np.float64))
     means = np.empty((draws, values.shape[1]))
     for start in range(0, draws, _DRAWS_AT_ONCE):
         some = min(_DRAWS_AT_ONCE, draws - start)
@@ -136,6 +139,16 @@ def interval(
     undefined = np.isnan(draws).all(axis=0)
     low, high = np.nanpercentile(np.where(undefined, 0.0, draws), [tail, 100 - tail], axis=0)
     return np.where(undefined, np.nan, low), np.where(undefined, np.nan, high)
+
+
+def summable(values: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
+    """Return the columns in steps so large that float64 holds any sum of as many of their rows.
+
+    Of values like the largest, 16 digits less those of the number of rows are kept.
+    """
+    exponent = np.frexp(np.abs(values).max(axis=0))[1] + np.frexp(len(values))[1]
+    step = np.ldexp(1.0, np.maximum(exponent - 52, -1074))
+    return np.asarray(np.rint(values / step) * step)
 
 
 def _ratings(raters: list[np.ndarray]) -> Any:
