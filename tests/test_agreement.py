@@ -132,6 +132,15 @@ def test_undefined_draws_are_left_out_of_an_interval() -> None:
     assert np.isnan([low[1], high[1]]).all()
 
 
+def test_an_interval_holds_the_estimate_that_it_misses_by_rounding_alone() -> None:
+    draws = np.array([[0.3, 0.5, 0.5, np.nan]] * 2)
+    low, high = interval(draws, about=np.array([0.1 + 0.2, 0.5 - 1e-13, 0.49, 0.5]))
+    assert (low[0], high[0]) == (0.3, 0.1 + 0.2)
+    assert (low[1], high[1]) == (0.5 - 1e-13, 0.5)
+    assert (low[2], high[2]) == (0.5, 0.5)
+    assert np.isnan([low[3], high[3]]).all()
+
+
 @pytest.mark.parametrize(("rows", "draws"), [(0, 10), (10, 0)])
 def test_a_bootstrap_of_nothing_is_refused(rows: int, draws: int) -> None:
     with pytest.raises(ValueError, match="needs rows and draws"):

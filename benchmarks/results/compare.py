@@ -157,7 +157,8 @@ def _compare_results(one: Result, other: Result) -> list[Difference]:
         gaps, a.weights, a.clusters, draws=one.statistics.draws, seed=one.statistics.seed
     )
     level = one.statistics.level
-    lows, highs = interval(draws, level)
+    values = [one.metrics[name].value - other.metrics[name].value for name in names]
+    lows, highs = interval(draws, level, about=np.array(values))
     ps = sign_flip_tests(gaps, a.weights, a.clusters)
     return [
         Difference(
@@ -165,9 +166,9 @@ def _compare_results(one: Result, other: Result) -> list[Difference]:
             metric=name,
             main=(main := name == one.task.main),
             higher_is_better=one.task.higher_is_better if main else None,
-            a=(mine := one.metrics[name].value),
-            b=(theirs := other.metrics[name].value),
-            value=mine - theirs,
+            a=one.metrics[name].value,
+            b=other.metrics[name].value,
+            value=values[place],
             low=float(lows[place]),
             high=float(highs[place]),
             p=float(ps[place]),

@@ -196,7 +196,7 @@ def compute_metrics(outcome: Outcome, statistics: Statistics) -> dict[str, Metri
         values, outcome.weights, outcome.clusters, draws=statistics.draws, seed=statistics.seed
     )
     means = weighted_mean(values, outcome.weights)
-    columns = (means, *interval(draws, statistics.level))
+    columns = (means, *interval(draws, statistics.level, about=means))
     return {
         name: Metric(*(float(column[place]) for column in columns))
         for place, name in enumerate(names)

@@ -258,9 +258,9 @@ def _ratios(
         np.hstack([above, below]), np.ones(len(raters)), raters, draws=draws, seed=seed
     )
     top, bottom = drawn[:, : above.shape[1]], drawn[:, above.shape[1] :]
-    lows, highs = interval(top / np.where(bottom > 0, bottom, np.nan))
     total = below.sum(axis=0)
     values = above.sum(axis=0) / np.where(total > 0, total, np.nan)
+    lows, highs = interval(top / np.where(bottom > 0, bottom, np.nan), about=values)
     return [Estimate(*map(float, ends)) for ends in zip(values, lows, highs, strict=True)]
 
 
@@ -293,9 +293,9 @@ def _alpha(table: _Table, draws: int, seed: int) -> Estimate:
         flat, np.ones(clips), [item for _, item in table.clips], draws=draws, seed=seed
     )
     sums = clips * drawn.reshape(-1, size, size)
-    low, high = interval(alpha_from_coincidences(sums, _VALUES))
-    value = alpha_from_coincidences(pairs.sum(axis=0), _VALUES)
-    return Estimate(float(value), float(low), float(high))
+    value = float(alpha_from_coincidences(pairs.sum(axis=0), _VALUES))
+    low, high = interval(alpha_from_coincidences(sums, _VALUES), about=value)
+    return Estimate(value, float(low), float(high))
 
 
 def _adjusted(results: Sequence[QuestionResult]) -> tuple[QuestionResult, ...]:

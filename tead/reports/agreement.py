@@ -129,16 +129,27 @@ def bootstrap(
 
 
 def interval(
-    draws: Float[np.ndarray, "draws ..."], level: float = 0.95
+    draws: Float[np.ndarray, "draws ..."],
+    level: float = 0.95,
+    *,
+    about: Float[np.ndarray, "..."] | float | None = None,
 ) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Return the ends of the central interval of a bootstrap; undefined draws are left out.
 
-    NaN where no draw is defined.
+    NaN where no draw is defined. Where all draws are alike, they differ from the estimate by
+    rounding; given the estimate (``about``), an interval that misses it so holds it.
     """
     tail = 100 * (1 - level) / 2
     undefined = np.isnan(draws).all(axis=0)
     low, high = np.nanpercentile(np.where(undefined, 0.0, draws), [tail, 100 - tail], axis=0)
-    return np.where(undefined, np.nan, low), np.where(undefined, np.nan, high)
+    low, high = np.where(undefined, np.nan, low), np.where(undefined, np.nan, high)
+    if about is None:
+        return low, high
+    rounding = 1e-12 * np.maximum(1, np.abs(about))
+    return (
+        np.where((low > about) & (low - about <= rounding), about, low),
+        np.where((high < about) & (about - high <= rounding), about, high),
+    )
 
 
 def summable(values: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, "rows columns"]:
