@@ -291,7 +291,7 @@ def _estimate(
     seed: int,
 ) -> tuple[Estimate, ...]:
     values = statistic(columns.mean(axis=0, keepdims=True))[0]
-    low, high = interval(bootstrap(columns, statistic, draws=draws, seed=seed))
+    low, high = interval(bootstrap(columns, statistic, draws=draws, seed=seed), about=values)
     numbers = zip(values.tolist(), low.tolist(), high.tolist(), strict=True)
     return tuple(Estimate(*number) for number in numbers)
 
