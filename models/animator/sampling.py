@@ -76,6 +76,9 @@ class AnimatorBatch:
     shares: Float[Tensor, " batch"] | None = None
     torch_seed: int = 0
 
+    def __len__(self) -> int:
+        return len(self.weights)
+
 
 class AnimatorSampler:
     """Cuts clips of one length out of recordings; what is shorter is padded.

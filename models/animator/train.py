@@ -5,8 +5,6 @@ that was killed and goes on gives the same weights, bit for bit (on the same mac
 """
 
 import hashlib
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,12 +16,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from expclip.face import blendshapes_from_actions
-from expclip.face.errors import ModelError
 from expclip.face.files import write_atomically
 from expclip.models.animator.card import build_animator_card
 from expclip.models.animator.losses import (
     LOSSES,
-    AnimatorLosses,
     animator_loss_parts,
     animator_losses,
 )
@@ -37,20 +33,19 @@ from expclip.models.expclip.data import read_tead
 from expclip.models.expclip.network import ExpClipConfig, ExpClipNetwork
 from expclip.models.expclip.train import KIND as EXPCLIP_KIND
 from expclip.models.features import Progress
+from expclip.models.loop import learn
 from expclip.models.speech import SPEECH_SPLITS, SpeechPairs
-from expclip.models.state import RunFolder, RunState, make_accelerator
+from expclip.models.state import RunFolder, make_accelerator
 from expclip.tead import read_core
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    pass
 
 __all__ = ["KIND", "Expressions", "read_expressions", "train_animator"]
 
 KIND = "SpeechAnimator"
 """What a checkpoint's config calls the model."""
 
-_SHOW_EVERY = 20
-"""Steps between two looks at the losses: each waits for the device."""
 
 _SCALED_BY = 100_000
 """Frames, from the first on, that the scale of the features is taken from."""
@@ -87,6 +82,37 @@ def read_expressions(tead: str | None = None, *, config: str | None = None) -> E
     rows_of = {"core": len(faces)}
     about = {"corpora": ["core"], "rows": rows_of, "content_sha256": _digest(faces)}
     return Expressions(faces, about)
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesson:
+    """What the speaking face learns from.
+
+    Attributes:
+        train, held: clips to learn from, and to validate on.
+        others: expressions that perturb prompts.
+        recipe: which losses.
+    """
+
+    train: SpeechPairs
+    held: SpeechPairs
+    others: Expressions
+    recipe: AnimatorRecipe
+
+    terms = (*LOSSES, "total")
+
+    def samplers(self, device: torch.device) -> tuple[AnimatorSampler, AnimatorSampler]:
+        made = (self.others.faces, self.recipe, device)
+        return AnimatorSampler(self.train, *made), AnimatorSampler(self.held, *made)
+
+    def set_mode(self, network: AnimatorNetwork) -> None:
+        network.train()
+
+    def losses(self, model: Any, batch: AnimatorBatch) -> dict[str, Tensor]:
+        output = model(batch.weights, batch.speech, batch.mask, batch.expressions, batch.shares)
+        return animator_loss_parts(
+            animator_losses(output, batch.weights, self.recipe.losses, batch.mask)
+        )
 
 
 def train_animator(
@@ -153,7 +179,8 @@ def train_animator(
                 torch.from_numpy(train.weights),
                 torch.from_numpy(others.faces),
             )
-            state = _learn(accelerator, run, network, (train, held), others, recipe, progress)
+            lesson = _Lesson(train, held, others, recipe)
+            state = learn(accelerator, run, network, lesson, recipe, progress)
         figures = measure_speech(network, train, test, recipe.frames)
         record = {
             "data": about,
@@ -171,93 +198,6 @@ def train_animator(
             run.end()
         accelerator.wait_for_everyone()
         return record
-
-
-def _learn(
-    accelerator: "Accelerator",
-    run: RunFolder,
-    network: AnimatorNetwork,
-    data: tuple[SpeechPairs, SpeechPairs],
-    others: Expressions,
-    recipe: AnimatorRecipe,
-    progress: Progress | None,
-) -> RunState:
-    """Train until the recipe ends it; the network is then the best one."""
-    network.to(accelerator.device)
-    weights = [value for value in network.parameters() if value.requires_grad]
-    adam = torch.optim.AdamW(weights, recipe.learning_rate, weight_decay=recipe.weight_decay)
-    state = run.restore(network, adam)
-    if accelerator.is_main_process:
-        run.read_log(state.step)
-    model, optimiser = accelerator.prepare(network, adam)
-    made = (others.faces, recipe, accelerator.device)
-    sampler, held = (AnimatorSampler(part, *made) for part in data)
-    sums, since = torch.zeros(len(LOSSES) + 1, device=accelerator.device), 0
-    began = time.monotonic()
-
-    for step in range(state.step, recipe.steps):
-        if recipe.patience and state.waited >= recipe.patience:
-            break
-        network.train()
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate_at(step)
-        batch = sampler.draw(step, accelerator.process_index, accelerator.num_processes)
-        torch.manual_seed(batch.torch_seed)
-        losses = _losses(model, batch, recipe)
-        accelerator.backward(losses.total)
-        if recipe.clip:
-            accelerator.clip_grad_norm_(weights, recipe.clip)
-        optimiser.step()
-        optimiser.zero_grad()
-        sums, since = sums + _stacked(losses).detach(), since + 1
-        if progress and step % _SHOW_EVERY == 0:
-            progress("training", step, recipe.steps, _named(sums / since))
-
-        done = step + 1
-        if done % recipe.validate_every and done < recipe.steps:
-            continue
-        trained, found = _named(sums / since), _validate(network, held, recipe)
-        if not math.isfinite(trained["total"] + found["total"]):
-            raise ModelError(f"step {done}: the loss is no longer finite: lower learning_rate")
-        state.note(done, found["total"], network)
-        if accelerator.is_main_process:
-            line = {"step": done, "train": trained, "validation": found}
-            seconds = round(time.monotonic() - began, 2)
-            run.log({**line, "learning_rate": recipe.rate_at(step), "seconds": seconds})
-            run.save(state, network, adam)
-        accelerator.wait_for_everyone()
-        sums, since = torch.zeros_like(sums), 0
-    if progress:
-        progress("training", recipe.steps, recipe.steps, {})
-    network.load_state_dict(state.best)
-    network.eval()
-    return state
-
-
-def _losses(model: Any, batch: AnimatorBatch, recipe: AnimatorRecipe) -> AnimatorLosses:
-    output = model(batch.weights, batch.speech, batch.mask, batch.expressions, batch.shares)
-    return animator_losses(output, batch.weights, recipe.losses, batch.mask)
-
-
-def _validate(
-    network: AnimatorNetwork, held: AnimatorSampler, recipe: AnimatorRecipe
-) -> dict[str, float]:
-    """Return the mean losses of the held-out clips."""
-    network.eval()
-    sums, rows = torch.zeros(len(LOSSES) + 1), 0
-    with torch.no_grad():
-        for batch in held.whole():
-            losses = _stacked(_losses(network, batch, recipe)).cpu()
-            sums, rows = sums + losses * len(batch.weights), rows + len(batch.weights)
-    return _named(sums / rows)
-
-
-def _stacked(losses: AnimatorLosses) -> Float[Tensor, " terms"]:
-    return torch.stack(list(animator_loss_parts(losses).values()))
-
-
-def _named(values: Float[Tensor, " terms"]) -> dict[str, float]:
-    return dict(zip((*LOSSES, "total"), values.tolist(), strict=True))
 
 
 def _plan(

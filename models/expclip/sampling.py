@@ -40,6 +40,9 @@ class Batch:
     anchors: Int[Tensor, " batch"] | None = None
     torch_seed: int = 0
 
+    def __len__(self) -> int:
+        return len(self.faces)
+
 
 class Sampler:
     """Draws batches from pairs, with replacement.

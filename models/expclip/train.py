@@ -4,8 +4,6 @@ Every random choice is a function of seed and step, so that a run that was kille
 on gives the same weights, bit for bit, as one that was not (on the same machine).
 """
 
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +14,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from expclip.face.errors import ModelError
 from expclip.face.files import write_atomically
 from expclip.models.checkpoint import build_network, read_checkpoint, write_checkpoint
 from expclip.models.course import Preset
@@ -31,7 +28,6 @@ from expclip.models.expclip.network import (
     CLIP,
     LOSSES,
     ExpClipConfig,
-    ExpClipLosses,
     ExpClipNetwork,
     expclip_losses,
     loss_parts,
@@ -39,6 +35,7 @@ from expclip.models.expclip.network import (
 from expclip.models.expclip.recipe import Recipe
 from expclip.models.expclip.sampling import Batch, Sampler
 from expclip.models.features import FeatureCache, Progress
+from expclip.models.loop import learn
 from expclip.models.state import RunFolder, RunState, make_accelerator
 
 if TYPE_CHECKING:
@@ -46,8 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["train_expclip", "train_images"]
 
-_SHOW_EVERY = 20
-"""Steps between two looks at the losses: each waits for the device."""
 
 KIND = "ExpCLIP"
 """What a checkpoint's config calls the model."""
@@ -55,20 +50,53 @@ KIND = "ExpCLIP"
 
 @dataclass(frozen=True, eq=False)
 class _Lesson:
-    """What a network learns from in one run.
+    """What ExpCLIP learns from.
 
     Attributes:
         train, held: pairs to learn from, and to validate on.
         features: the table that their prompts point to.
-        chances: of each kind of prompt.
+        recipe: which prompts, which losses.
         image: the image projector learns, and nothing else.
     """
 
     train: Pairs
     held: Pairs
     features: Float[np.ndarray, "items features"]
-    chances: Mapping[str, float]
+    recipe: Recipe
     image: bool = False
+
+    terms = (*LOSSES, "total")
+
+    def samplers(self, device: torch.device) -> tuple[Sampler, Sampler]:
+        features = torch.from_numpy(self.features).to(device)
+        chances = {"image": 1.0} if self.image else self.recipe.chances
+        made = (features, self.recipe, chances, device)
+        return Sampler(self.train, *made), Sampler(self._validated, *made)
+
+    @property
+    def _validated(self) -> Pairs:
+        """The held-out pairs that decide."""
+        natural = np.flatnonzero(self.held.natural)
+        only = self.recipe.validate_on == "natural" and len(natural)
+        return self.held.of_rows(natural) if only else self.held
+
+    def set_mode(self, network: ExpClipNetwork) -> None:
+        network.train(not self.image)
+        if self.image and network.image_projector is not None:
+            network.image_projector.train()
+
+    def losses(self, model: Any, batch: Batch) -> dict[str, Tensor]:
+        output = model(batch.faces, batch.features, batch.varied, image=self.image)
+        return loss_parts(
+            expclip_losses(
+                output,
+                batch.faces,
+                self.recipe.losses,
+                varied=batch.varied,
+                keys=batch.keys,
+                anchors=batch.anchors,
+            )
+        )
 
 
 def train_expclip(
@@ -133,8 +161,9 @@ def train_expclip(
             network = ExpClipNetwork(model)
             network.typical.copy_(torch.from_numpy(anchors.faces))
             network.shares.copy_(torch.from_numpy(anchors.shares))
-            lesson = _Lesson(train, held, features, recipe.chances)
-            state = _learn(accelerator, run, network, lesson, recipe, progress)
+            _choose_trained(network, image=False)
+            lesson = _Lesson(train, held, features, recipe)
+            state = learn(accelerator, run, network, lesson, recipe, progress)
         figures = measure_pairs(network, found.test, features, found.train.faces.mean(axis=0))
         return _finish(accelerator, run, network, state, recipe, {"text": found.about}, figures)
 
@@ -200,10 +229,9 @@ def train_images(
             network = ExpClipNetwork(model)
             kept = {k: v for k, v in before.state_dict().items() if not k.startswith("image_")}
             network.load_state_dict(kept, strict=False)
-            lesson = _Lesson(
-                found.train, found.validation, found.features, {"image": 1.0}, image=True
-            )
-            state = _learn(accelerator, run, network, lesson, recipe, progress)
+            _choose_trained(network, image=True)
+            lesson = _Lesson(found.train, found.validation, found.features, recipe, image=True)
+            state = learn(accelerator, run, network, lesson, recipe, progress)
         mean_face = found.train.faces.mean(axis=0)
         figures = measure_pairs(network, found.test, found.features, mean_face)
         told = checkpoint.training
@@ -215,120 +243,10 @@ def train_images(
         )
 
 
-def _learn(
-    accelerator: "Accelerator",
-    run: RunFolder,
-    network: ExpClipNetwork,
-    lesson: _Lesson,
-    recipe: Recipe,
-    progress: Progress | None,
-) -> RunState:
-    """Train until the recipe ends it; the network is then the best one."""
-    network.to(accelerator.device)
-    _choose_trained(network, image=lesson.image)
-    weights = [value for value in network.parameters() if value.requires_grad]
-    adam = torch.optim.AdamW(weights, recipe.learning_rate, weight_decay=recipe.weight_decay)
-    state = run.restore(network, adam)
-    if accelerator.is_main_process:
-        run.read_log(state.step)
-    model, optimiser = accelerator.prepare(network, adam)
-    features = torch.from_numpy(lesson.features).to(accelerator.device)
-    made = (features, recipe, lesson.chances, accelerator.device)
-    sampler, held = Sampler(lesson.train, *made), Sampler(_validated(lesson, recipe), *made)
-    sums, since = torch.zeros(len(LOSSES) + 1, device=accelerator.device), 0
-    began = time.monotonic()
-
-    for step in range(state.step, recipe.steps):
-        if recipe.patience and state.waited >= recipe.patience:
-            break
-        _set_mode(network, image=lesson.image)
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate_at(step)
-        batch = sampler.draw(step, accelerator.process_index, accelerator.num_processes)
-        torch.manual_seed(batch.torch_seed)
-        losses = _losses(model, batch, recipe, image=lesson.image)
-        accelerator.backward(losses.total)
-        if recipe.clip:
-            accelerator.clip_grad_norm_(weights, recipe.clip)
-        optimiser.step()
-        optimiser.zero_grad()
-        sums, since = sums + _stacked(losses).detach(), since + 1
-        if progress and step % _SHOW_EVERY == 0:
-            progress("training", step, recipe.steps, _named(sums / since))
-
-        done = step + 1
-        if done % recipe.validate_every and done < recipe.steps:
-            continue
-        trained = _named(sums / since)
-        found = _validate(network, held, recipe, image=lesson.image)
-        if not math.isfinite(trained["total"] + found["total"]):
-            raise ModelError(f"step {done}: the loss is no longer finite: lower learning_rate")
-        state.note(done, found["total"], network)
-        if accelerator.is_main_process:
-            line = {"step": done, "train": trained, "validation": found}
-            seconds = round(time.monotonic() - began, 2)
-            run.log({**line, "learning_rate": recipe.rate_at(step), "seconds": seconds})
-            run.save(state, network, adam)
-        accelerator.wait_for_everyone()
-        sums, since = torch.zeros_like(sums), 0
-    if progress:
-        progress("training", recipe.steps, recipe.steps, {})
-    network.load_state_dict(state.best)
-    network.eval()
-    return state
-
-
-def _losses(model: Any, batch: Batch, recipe: Recipe, *, image: bool) -> ExpClipLosses:
-    output = model(batch.faces, batch.features, batch.varied, image=image)
-    return expclip_losses(
-        output,
-        batch.faces,
-        recipe.losses,
-        varied=batch.varied,
-        keys=batch.keys,
-        anchors=batch.anchors,
-    )
-
-
-def _validate(
-    network: ExpClipNetwork, held: Sampler, recipe: Recipe, *, image: bool
-) -> dict[str, float]:
-    """Return the mean losses of the held-out pairs."""
-    network.eval()
-    sums, rows = torch.zeros(len(LOSSES) + 1), 0
-    with torch.no_grad():
-        for batch in held.whole():
-            losses = _stacked(_losses(network, batch, recipe, image=image)).cpu()
-            sums, rows = sums + losses * len(batch.faces), rows + len(batch.faces)
-    return _named(sums / rows)
-
-
-def _validated(lesson: _Lesson, recipe: Recipe) -> Pairs:
-    """Return the held-out pairs that decide."""
-    natural = np.flatnonzero(lesson.held.natural)
-    only = recipe.validate_on == "natural" and len(natural)
-    return lesson.held.of_rows(natural) if only else lesson.held
-
-
 def _choose_trained(network: ExpClipNetwork, *, image: bool) -> None:
     """Let the image projector learn, or all but it."""
     for name, value in network.named_parameters():
         value.requires_grad_(name.startswith("image_projector.") is image)
-
-
-def _set_mode(network: ExpClipNetwork, *, image: bool) -> None:
-    """Turn on dropout where something learns."""
-    network.train(not image)
-    if image and network.image_projector is not None:
-        network.image_projector.train()
-
-
-def _stacked(losses: ExpClipLosses) -> Float[Tensor, " terms"]:
-    return torch.stack(list(loss_parts(losses).values()))
-
-
-def _named(values: Float[Tensor, " terms"]) -> dict[str, float]:
-    return dict(zip((*LOSSES, "total"), values.tolist(), strict=True))
 
 
 def _plan(model: ExpClipConfig, recipe: Recipe, data: Mapping[str, Any]) -> dict[str, Any]:
