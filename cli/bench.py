@@ -6,7 +6,6 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -152,6 +151,7 @@ def run(
     from expclip.benchmarks.loading import load_model
     from expclip.benchmarks.results.record import Statistics
     from expclip.benchmarks.run import name_model
+    from expclip.cli.train import quiet_loading
 
     if not models and not baselines:
         if not smoke:
@@ -162,7 +162,7 @@ def run(
     sources = _sources(data, config, sequences, beat, pairs, mead3d, labels, basis, smoke)
     features = {"nearest", "ridge", "all"} & {*(baselines or ())} and encoder != "words"
     if any(":" not in one for one in models or ()) or (features and not smoke):
-        _quiet()
+        quiet_loading(missing_ok=True)
     subjects: list[Any] = [load_model(one) for one in models or ()]
     subjects += _baselines(baselines or (), sources, "words" if smoke else encoder)
     called = Counter(name_model(one, name) for one in subjects).most_common(1)[0]
@@ -311,15 +311,6 @@ def _sources(
         basis=basis,
         smoke=smoke,
     )
-
-
-def _quiet() -> None:
-    """Turn off the bars of weights that are loaded, where there is what loads them."""
-    from expclip.cli.train import quiet_loading
-    from expclip.face.errors import MissingExtra
-
-    with suppress(MissingExtra):  # the model says it better
-        quiet_loading()
 
 
 def _baselines(names: Sequence[str], sources: Sources, encoder: str) -> list[object]:

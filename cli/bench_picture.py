@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,11 +82,9 @@ def _read(data: str | None, config: str | None) -> TeadData:
 def _load(model: str) -> object:
     from expclip.benchmarks.loading import load_model
     from expclip.cli.train import quiet_loading
-    from expclip.face.errors import MissingExtra
 
     if ":" not in model:
-        with suppress(MissingExtra):  # the model says it better
-            quiet_loading()
+        quiet_loading(missing_ok=True)
     return load_model(model)
 
 

@@ -137,14 +137,21 @@ class TrainingProgress(WorkProgress):
         self.show(what, done, total, lambda rate: ", ".join([f"{rate:,.1f}/s", *told]))
 
 
-def quiet_loading() -> None:
-    """Turn off the bars of transformers for weights on this disk; downloads keep theirs."""
+def quiet_loading(*, missing_ok: bool = False) -> None:
+    """Turn off the bars of transformers for weights on this disk; downloads keep theirs.
+
+    Raises:
+        MissingExtra: the extra `models` is not installed, and that is not ok: where it is
+            needed after all, the model says so better.
+    """
     from expclip.face.errors import MissingExtra
 
     try:
         from huggingface_hub.utils.tqdm import are_progress_bars_disabled, enable_progress_bars
         from transformers.utils import logging
     except ImportError as error:
+        if missing_ok:
+            return
         raise MissingExtra(error.name or "transformers", "models") from None
     were_on = not are_progress_bars_disabled()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]

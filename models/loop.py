@@ -6,20 +6,24 @@ on where it was last saved, and ends with the same weights, bit for bit.
 
 import math
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from expclip.face.errors import ModelError
+from expclip.face.files import write_atomically
+from expclip.models.checkpoint import write_checkpoint
 from expclip.models.course import Course
+from expclip.models.curves import draw_curves
 from expclip.models.features import Progress
 from expclip.models.state import RunFolder, RunState
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Lesson", "learn"]
+__all__ = ["Lesson", "end_run", "learn"]
 
 _SHOW_EVERY = 20
 """Steps."""
@@ -104,6 +108,27 @@ def learn(
     network.load_state_dict(state.best)
     network.eval()
     return state
+
+
+def end_run(
+    accelerator: "Accelerator",
+    run: RunFolder,
+    network: nn.Module,
+    kind: str,
+    record: Mapping[str, Any],
+    card: str,
+) -> None:
+    """Write the curves and the checkpoint of a run that is complete.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    if accelerator.is_main_process:
+        with write_atomically(run.folder / "curves.svg") as temporary:
+            temporary.write_text(draw_curves(run.read_log(), record["best_step"]), "utf-8")
+        write_checkpoint(run.folder, kind, network, record, card)
+        run.end()
+    accelerator.wait_for_everyone()
 
 
 def _validate(network: nn.Module, held: Any, lesson: Lesson) -> dict[str, float]:

@@ -16,7 +16,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from expclip.face import blendshapes_from_actions
-from expclip.face.files import write_atomically
 from expclip.models.animator.card import build_animator_card
 from expclip.models.animator.losses import (
     LOSSES,
@@ -27,13 +26,12 @@ from expclip.models.animator.measure import measure_speech
 from expclip.models.animator.network import AnimatorConfig, AnimatorNetwork
 from expclip.models.animator.recipe import AnimatorPreset, AnimatorRecipe
 from expclip.models.animator.sampling import AnimatorBatch, AnimatorSampler
-from expclip.models.checkpoint import build_network, read_checkpoint, write_checkpoint
-from expclip.models.curves import draw_curves
+from expclip.models.checkpoint import build_network, read_checkpoint
 from expclip.models.expclip.data import read_tead
 from expclip.models.expclip.network import ExpClipConfig, ExpClipNetwork
 from expclip.models.expclip.train import KIND as EXPCLIP_KIND
 from expclip.models.features import Progress
-from expclip.models.loop import learn
+from expclip.models.loop import end_run, learn
 from expclip.models.speech import SPEECH_SPLITS, SpeechPairs
 from expclip.models.state import RunFolder, make_accelerator
 from expclip.tead import read_core
@@ -191,12 +189,7 @@ def train_animator(
             "figures": figures,
             "plan": run.plan,
         }
-        if accelerator.is_main_process:
-            with write_atomically(run.folder / "curves.svg") as temporary:
-                temporary.write_text(draw_curves(run.read_log(), state.best_step), "utf-8")
-            write_checkpoint(run.folder, KIND, network, record, build_animator_card(model, record))
-            run.end()
-        accelerator.wait_for_everyone()
+        end_run(accelerator, run, network, KIND, record, build_animator_card(model, record))
         return record
 
 

@@ -14,10 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from expclip.face.files import write_atomically
-from expclip.models.checkpoint import build_network, read_checkpoint, write_checkpoint
+from expclip.models.checkpoint import build_network, read_checkpoint
 from expclip.models.course import Preset
-from expclip.models.curves import draw_curves
 from expclip.models.encoders import image_encoder, text_encoder
 from expclip.models.expclip.anchors import NO_ANCHORS, find_anchors
 from expclip.models.expclip.card import build_card
@@ -35,7 +33,7 @@ from expclip.models.expclip.network import (
 from expclip.models.expclip.recipe import Recipe
 from expclip.models.expclip.sampling import Batch, Sampler
 from expclip.models.features import FeatureCache, Progress
-from expclip.models.loop import learn
+from expclip.models.loop import end_run, learn
 from expclip.models.state import RunFolder, RunState, make_accelerator
 
 if TYPE_CHECKING:
@@ -278,10 +276,5 @@ def _finish(
         "figures": figures,
         "plan": run.plan,
     }
-    if accelerator.is_main_process:
-        with write_atomically(run.folder / "curves.svg") as temporary:
-            temporary.write_text(draw_curves(run.read_log(), state.best_step), "utf-8")
-        write_checkpoint(run.folder, KIND, network, record, build_card(network.config, record))
-        run.end()
-    accelerator.wait_for_everyone()
+    end_run(accelerator, run, network, KIND, record, build_card(network.config, record))
     return record
